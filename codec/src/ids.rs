@@ -11,7 +11,10 @@ use zeroize::Zeroizing;
 use crate::limits::{MAX_DEVICE_ID, MAX_HANDLE, MAX_TEXT};
 
 /// A virtual channel of one connection (CCP-1, Routing Semantics).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct ChannelId(u32);
 
 impl ChannelId {
@@ -34,7 +37,10 @@ impl ChannelId {
 }
 
 /// A sender's frame counter (CCP-1, Sequence Numbers).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Sequence(u32);
 
 impl Sequence {

@@ -1,10 +1,12 @@
 //! The CCP-1 wire.
 
+pub mod control;
 pub mod diagnostic;
 pub mod frame;
 pub mod ids;
 pub mod kind;
 pub mod limits;
+pub mod stage;
 pub mod titles;
 pub mod varint;
 
@@ -15,4 +17,5 @@ pub use ids::{
 };
 pub use kind::FrameType;
 pub use limits::FrameLimits;
+pub use stage::Stage;
 pub use titles::Title;
