@@ -17,8 +17,8 @@ pub const MAX_RELAYED_PAYLOAD: usize =
 /// The longest minimal varint of a 32-bit number.
 pub const MAX_U32_VARINT_LEN: usize = 5;
 
-/// How deep a control payload may nest: the specification's own shapes need four levels, and what parses deeper
-/// recursion is a stack.
+/// How deep a control payload may nest. The specification's own shapes need four levels, and skipping an unknown
+/// member takes stack for each.
 pub const MAX_JSON_DEPTH: usize = 32;
 
 /// A device id is 1 to this many visible ASCII characters, an `@domain` part included (decisions § 4).
