@@ -22,6 +22,9 @@ pub mod key;
 pub mod pattern;
 mod primitives;
 pub mod responder;
+pub mod stage;
+#[cfg(test)]
+mod vectors;
 
 pub use entropy::Entropy;
 pub use error::NoiseError;
@@ -30,3 +33,4 @@ pub use initiator::{Initiator, InitiatorHello, InitiatorReady};
 pub use key::{KeyTextError, PublicKey, StaticKey};
 pub use pattern::{DEFAULT_PROLOGUE, MAX_MESSAGE, MAX_PLAINTEXT, Pattern};
 pub use responder::{Responder, ResponderAwait, ResponderHello};
+pub use stage::{NoiseStage, NoiseStageError};

@@ -269,7 +269,13 @@ fn a_profile_without_id_or_handle_is_none() {
 
 #[test]
 fn the_highest_common_version_is_spoken() {
-    let table: [(Option<u64>, Option<&[u64]>, &[u16], Option<u16>); 13] = [
+    type Row = (
+        Option<u64>,
+        Option<&'static [u64]>,
+        &'static [u16],
+        Option<u16>,
+    );
+    let table: [Row; 13] = [
         // Neither member: v1.
         (None, None, &[1], Some(1)),
         (None, None, &[1, 2], Some(1)),

@@ -1,0 +1,8 @@
+//! What the handshakes promise, checked from outside.
+
+mod forgery;
+mod hostile;
+mod keys;
+mod round_trip;
+mod stage;
+mod support;
