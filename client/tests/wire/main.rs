@@ -1,0 +1,7 @@
+//! The client against fakes of the other side, in memory and on loopback.
+
+mod blocking;
+mod http2;
+mod relay;
+mod session;
+mod tls;
