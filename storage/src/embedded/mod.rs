@@ -1,0 +1,173 @@
+//! The store that needs no set-up: one folder, one process, fjall's log-structured tables.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `devices` | device id | static key, user, created, revoked |
+//! | `users` | user id | handle, display name, avatar, created |
+//! | `handles` | handle | user |
+//! | `device_key_event` | event id, big endian | device, public key, time |
+//! | `relay_queue` | `inbox:{device}` 0 row id, big endian | type, channel, expiry, bytes so far, payload |
+//! | `inbox_offset` | `inbox:{device}` | delivered, gone, bytes gone, swept |
+//! | `meta` | name | format version, probe |
+//!
+//! An answer of [`EmbeddedStore`] is durable: the journal has been written and `fdatasync` has returned, so it survives
+//! a power cut as far as the disk keeps what it promised. One batch costs one `fdatasync`; a batch that only reads, none.
+//!
+//! Read in this order: `folder` (who may enter), `journal` (is it whole), `tables` (the engine), `values` and `keys`,
+//! `engine` (a batch becomes a write), `people` and `inbox` (what each request means), `cache`.
+
+mod cache;
+mod engine;
+mod error;
+mod folder;
+mod inbox;
+mod journal;
+mod keys;
+mod people;
+mod tables;
+mod values;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+pub use error::OpenError;
+
+use crate::api::{InboxLimits, Reply, Request, StoreError, Wall};
+use crate::limits::{BLOCK_CACHE_BYTES, DISK_RESERVE_BYTES, INBOX_CACHE, REOPEN_INTERVAL_MS};
+use crate::store::Store;
+use engine::Engine;
+use folder::Folder;
+use tables::Tables;
+
+/// What an operator can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What one inbox may hold.
+    pub inbox: InboxLimits,
+    /// Free bytes on the disk below which nothing new is taken.
+    pub disk_reserve: u64,
+    /// Bytes of table blocks kept in memory.
+    pub block_cache: u64,
+    /// Inboxes whose counters are kept in memory.
+    pub inbox_cache: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            inbox: InboxLimits::default(),
+            disk_reserve: DISK_RESERVE_BYTES,
+            block_cache: BLOCK_CACHE_BYTES,
+            inbox_cache: INBOX_CACHE,
+        }
+    }
+}
+
+/// A folder with everything the relay keeps. One process at a time; batches are carried out one after another.
+///
+/// When the engine fails, a full disk for one, every answer is [`StoreError::Unavailable`] and the store is opened
+/// again, once a second at most, until it works; the process need not be restarted.
+pub struct EmbeddedStore {
+    // Before `folder`: the engine closes while the folder is still ours.
+    state: Mutex<State>,
+    folder: Folder,
+    options: Options,
+}
+
+enum State {
+    Open(Box<Engine>),
+    Failed { why: String, retry_at: Instant },
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `path`, making it when there is none.
+    ///
+    /// # Errors
+    /// [`OpenError`] names the cause and the way out. Damaged data is refused, not repaired.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, OpenError> {
+        let folder = Folder::enter(path.as_ref())?;
+        folder.ensure_store(Tables::create)?;
+        let engine = Engine::open(&folder.store(), options)?;
+        Ok(Self {
+            state: Mutex::new(State::Open(Box::new(engine))),
+            folder,
+            options,
+        })
+    }
+
+    fn carry_out(&self, batch: &[Request]) -> Vec<Result<Reply, StoreError>> {
+        let mut state = self.lock();
+        let outcome = match self.engine(&mut state) {
+            Ok(engine) => engine.execute(batch).map_err(|error| error.to_string()),
+            Err(why) => return refuse(batch, &why),
+        };
+        outcome.unwrap_or_else(|why| {
+            tracing::error!(%why, "the embedded store failed and will be opened again");
+            let refused = refuse(batch, &why);
+            fail(&mut state, why);
+            refused
+        })
+    }
+
+    fn step(&self, now: Wall) {
+        let mut state = self.lock();
+        if let State::Open(engine) = &mut *state
+            && let Err(error) = engine.upkeep(now)
+        {
+            tracing::error!(%error, "the embedded store failed and will be opened again");
+            fail(&mut state, error.to_string());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| {
+            // A panic left the counters in an unknown state: read them again from the tables.
+            self.state.clear_poison();
+            let mut state = poisoned.into_inner();
+            fail(&mut state, "a batch ended in a panic".to_owned());
+            state
+        })
+    }
+
+    fn engine<'a>(&self, state: &'a mut State) -> Result<&'a mut Engine, String> {
+        if let State::Failed { why, retry_at } = state {
+            if Instant::now() < *retry_at {
+                return Err(why.clone());
+            }
+            match Engine::open(&self.folder.store(), self.options) {
+                Ok(engine) => *state = State::Open(Box::new(engine)),
+                Err(error) => {
+                    tracing::error!(%error, "the embedded store cannot be opened again");
+                    fail(state, error.to_string());
+                }
+            }
+        }
+        match state {
+            State::Open(engine) => Ok(engine),
+            State::Failed { why, .. } => Err(why.clone()),
+        }
+    }
+}
+
+fn fail(state: &mut State, why: String) {
+    let retry_at = Instant::now() + Duration::from_millis(REOPEN_INTERVAL_MS);
+    *state = State::Failed { why, retry_at };
+}
+
+fn refuse(batch: &[Request], why: &str) -> Vec<Result<Reply, StoreError>> {
+    batch
+        .iter()
+        .map(|_| Err(StoreError::Unavailable(why.to_owned())))
+        .collect()
+}
+
+impl Store for EmbeddedStore {
+    async fn execute(&self, batch: Vec<Request>) -> Vec<Result<Reply, StoreError>> {
+        self.carry_out(&batch)
+    }
+
+    async fn upkeep(&self, now: Wall) {
+        self.step(now);
+    }
+}

@@ -1,0 +1,166 @@
+//! Values: a version byte, then an rkyv archive without alignment. Reading validates; what does not hold is an error,
+//! never a guess.
+//!
+//! A new shape of a value gets a new version byte and the old one stays readable; a change that an older release must
+//! not touch raises [`FORMAT`].
+
+use bytes::Bytes;
+use commucat_proto::{ChannelId, FrameType};
+use rkyv::api::high::{HighSerializer, HighValidator};
+use rkyv::bytecheck::CheckBytes;
+use rkyv::rancor::Error;
+use rkyv::ser::allocator::ArenaHandle;
+use rkyv::{Archive, Deserialize, Portable, Serialize};
+
+use super::error::Fault;
+use crate::api::{Envelope, Wall};
+
+/// The format of the whole folder, kept in `meta`.
+pub(super) const FORMAT: u32 = 1;
+
+/// Every value of format 1 begins with this.
+const VERSION: u8 = 1;
+
+/// Table `devices`, by device id.
+#[derive(Archive, Serialize, Deserialize, Debug, PartialEq)]
+pub(super) struct DeviceValue {
+    pub(super) static_key: [u8; 32],
+    pub(super) user: String,
+    pub(super) created_at: u64,
+    pub(super) revoked_at: Option<u64>,
+}
+
+/// Table `users`, by user id.
+#[derive(Archive, Serialize, Deserialize, Debug, PartialEq)]
+pub(super) struct UserValue {
+    pub(super) handle: String,
+    pub(super) display_name: Option<String>,
+    pub(super) avatar_url: Option<String>,
+    pub(super) created_at: u64,
+}
+
+/// Table `handles`, by handle.
+#[derive(Archive, Serialize, Deserialize, Debug, PartialEq)]
+pub(super) struct HandleValue {
+    pub(super) user: String,
+}
+
+/// Table `device_key_event`, by event id (CCP-1, Handshake: device key audit).
+#[derive(Archive, Serialize, Deserialize, Debug, PartialEq)]
+pub(super) struct KeyEventValue {
+    pub(super) device: String,
+    pub(super) public_key: [u8; 32],
+    pub(super) at: u64,
+}
+
+/// Table `inbox_offset`, by inbox: what has left an inbox. Its rows are those above `gone`, without a hole.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct OffsetValue {
+    /// The last row delivered, for operators.
+    pub(super) delivered: u64,
+    /// Rows up to here have been delivered or have expired.
+    pub(super) gone: u64,
+    /// Payload bytes of all of those.
+    pub(super) gone_bytes: u64,
+    /// Rows up to here have also been taken out of the table.
+    pub(super) swept: u64,
+}
+
+/// Table `relay_queue`, by inbox and row id.
+#[derive(Archive, Serialize, Debug)]
+pub(super) struct RowValue<'a> {
+    kind: u8,
+    channel: u32,
+    expires_at: u64,
+    /// Payload bytes of this row and of all before it: the newest row tells what the inbox holds, without a counter
+    /// that every append would have to write.
+    total_bytes: u64,
+    #[rkyv(with = rkyv::with::InlineAsBox)]
+    payload: &'a [u8],
+}
+
+/// A row as it was read.
+pub(super) struct Row {
+    pub(super) envelope: Envelope,
+    pub(super) total_bytes: u64,
+}
+
+/// The bytes of a row.
+pub(super) fn encode_row(envelope: &Envelope, total_bytes: u64) -> Result<Vec<u8>, Fault> {
+    let value = RowValue {
+        kind: envelope.kind.code(),
+        channel: envelope.channel.get(),
+        expires_at: envelope.expires_at.0,
+        total_bytes,
+        payload: &envelope.payload,
+    };
+    encode("relay_queue", &value, envelope.payload.len())
+}
+
+/// A row from its bytes. The payload is copied: left where it lies, a small row would hold a whole table block for as
+/// long as its recipient is slow, and no budget would count it.
+pub(super) fn decode_row(bytes: &[u8]) -> Result<Row, Fault> {
+    const TABLE: &str = "relay_queue";
+    let row = access::<ArchivedRowValue<'_>>(TABLE, bytes)?;
+    let kind = FrameType::from_code(row.kind)
+        .filter(|kind| kind.is_storable())
+        .ok_or_else(|| corrupt(TABLE, format!("frame type {:#04x}", row.kind)))?;
+    let envelope = Envelope {
+        kind,
+        channel: ChannelId::new(row.channel.to_native()),
+        payload: Bytes::copy_from_slice(&row.payload),
+        expires_at: Wall(row.expires_at.to_native()),
+    };
+    Ok(Row {
+        envelope,
+        total_bytes: row.total_bytes.to_native(),
+    })
+}
+
+/// What of a row upkeep needs: when it expires, and the bytes up to it.
+pub(super) fn decode_row_head(bytes: &[u8]) -> Result<(Wall, u64), Fault> {
+    let row = access::<ArchivedRowValue<'_>>("relay_queue", bytes)?;
+    Ok((
+        Wall(row.expires_at.to_native()),
+        row.total_bytes.to_native(),
+    ))
+}
+
+/// The bytes of a value.
+pub(super) fn encode(
+    table: &'static str,
+    value: &impl for<'a> Serialize<HighSerializer<Vec<u8>, ArenaHandle<'a>, Error>>,
+    hint: usize,
+) -> Result<Vec<u8>, Fault> {
+    let mut out = Vec::with_capacity(hint + 64);
+    out.push(VERSION);
+    rkyv::api::high::to_bytes_in::<_, Error>(value, out).map_err(|e| corrupt(table, e.to_string()))
+}
+
+/// A value from its bytes.
+pub(super) fn decode<T>(table: &'static str, bytes: &[u8]) -> Result<T, Fault>
+where
+    T: Archive,
+    T::Archived: for<'a> CheckBytes<HighValidator<'a, Error>>
+        + Deserialize<T, rkyv::api::high::HighDeserializer<Error>>,
+{
+    rkyv::deserialize::<T, Error>(access::<T::Archived>(table, bytes)?)
+        .map_err(|e| corrupt(table, e.to_string()))
+}
+
+fn access<'b, A>(table: &'static str, bytes: &'b [u8]) -> Result<&'b A, Fault>
+where
+    A: Portable + for<'a> CheckBytes<HighValidator<'a, Error>>,
+{
+    match bytes.split_first() {
+        Some((&VERSION, archive)) => {
+            rkyv::access::<A, Error>(archive).map_err(|e| corrupt(table, e.to_string()))
+        }
+        Some((version, _)) => Err(corrupt(table, format!("unknown version {version}"))),
+        None => Err(corrupt(table, "it is empty".to_owned())),
+    }
+}
+
+pub(super) fn corrupt(table: &'static str, detail: String) -> Fault {
+    Fault::Corrupt { table, detail }
+}

@@ -1,0 +1,51 @@
+//! Every bound of this package, each with its reason.
+
+/// Requests that one port holds from submission until its owner takes the completion: some milliseconds of a core's
+/// traffic at full rate, so that one slow fsync does not push back on senders.
+pub const PORT_REQUESTS: usize = 8_192;
+
+/// Bytes of those requests and of the answers they may bring: two frames of the largest size, or a full port of
+/// frames of 4 KiB.
+pub const PORT_BYTES: usize = 32 << 20;
+
+/// What a request weighs beside its payload: queue slots, ids, the store's key.
+pub const REQUEST_OVERHEAD: usize = 256;
+
+/// Requests that share one commit: enough that an fsync costs each of them next to nothing, few enough that the first
+/// of them does not wait for the last.
+pub const BATCH_REQUESTS: usize = 4_096;
+
+/// Bytes that share one commit; a single larger request is a batch of its own.
+pub const BATCH_BYTES: usize = 16 << 20;
+
+/// Milliseconds between two steps of upkeep (expired rows, free space): often enough that neither runs far ahead.
+pub const UPKEEP_INTERVAL_MS: u64 = 250;
+
+/// Devices that one step of upkeep looks at: two point reads each, a few milliseconds even from a cold disk.
+pub const UPKEEP_DEVICES: usize = 256;
+
+/// Rows that one step of upkeep, or one `Delivered`, takes from the table: what is above is left for the next step, so
+/// that nobody's commit waits for somebody's full inbox.
+pub const UPKEEP_ROWS: u64 = 2_048;
+
+/// Inboxes whose counters stay in memory, about 200 bytes each; the rest are read again when they are needed.
+pub const INBOX_CACHE: usize = 131_072;
+
+/// Bytes of table blocks that the embedded store caches.
+pub const BLOCK_CACHE_BYTES: u64 = 64 << 20;
+
+/// Free bytes on the disk below which the embedded store takes nothing new: an engine that meets the end of the disk
+/// in the middle of a write stops for good, one that is stopped before can still deliver and delete.
+pub const DISK_RESERVE_BYTES: u64 = 256 << 20;
+
+/// Milliseconds before a store that failed is opened again.
+pub const REOPEN_INTERVAL_MS: u64 = 1_000;
+
+const _: () = assert!(
+    BATCH_BYTES <= PORT_BYTES,
+    "one full port has to fit a few batches"
+);
+const _: () = assert!(
+    BATCH_REQUESTS <= PORT_REQUESTS,
+    "a port that cannot fill a batch never lets fsyncs be shared"
+);
