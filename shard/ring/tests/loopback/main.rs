@@ -1,0 +1,10 @@
+//! The driver against real sockets on loopback.
+
+mod backpressure;
+mod bed;
+mod chaos;
+mod doorbell;
+mod echo;
+mod endings;
+mod setup;
+mod table;
