@@ -32,7 +32,8 @@ impl Text {
     }
 
     /// A text of our own; longer ones are cut.
-    pub(crate) fn cut(text: &str) -> Self {
+    #[must_use]
+    pub fn cut(text: &str) -> Self {
         Self(text[..text.floor_char_boundary(MAX_TEXT)].to_owned())
     }
 

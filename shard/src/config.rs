@@ -1,0 +1,47 @@
+//! What a shard is told once, at its birth. Called by the server's boot and by the simulator.
+
+use std::sync::Arc;
+
+use commucat_crypto::StaticKey;
+use rustls::ServerConfig;
+
+use crate::limits::Limits;
+use crate::mesh::message::ShardId;
+
+/// One shard's settings; everything but `id` is the same for all shards of a process.
+#[derive(Clone)]
+pub struct ShardConfig {
+    /// Which of the shards this is.
+    pub id: ShardId,
+    /// How many there are, at least 1.
+    pub shards: u16,
+    /// For connections of the TLS listener; without it they are closed.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// The Noise static key.
+    pub noise_key: Arc<StaticKey>,
+    /// The Noise prologue, `commucat` by default.
+    pub prologue: Arc<[u8]>,
+    /// This server's domain: `device@domain` is a local device.
+    pub domain: Arc<str>,
+    /// Keys the hash of device ids; secret, random per process, the same for all its shards.
+    pub hash_key: [u8; 32],
+    /// Who may come in.
+    pub policy: Policy,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+/// Who may come in (decisions § 4).
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Whether an unknown device may found a new profile by itself.
+    pub auto_approve_devices: bool,
+    /// Devices a profile may gain without a pairing code; its founder counts.
+    pub max_auto_devices_per_user: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { auto_approve_devices: true, max_auto_devices_per_user: 1 }
+    }
+}

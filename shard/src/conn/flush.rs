@@ -1,0 +1,218 @@
+//! Downwards: what is owed to a connection becomes plain text once, sealed once, and one send.
+
+use crate::Shard;
+use crate::conn::exchange::Exchange;
+use crate::conn::h2::{Code, H2};
+use crate::conn::{Conn, Http, Life, Two};
+use crate::effect::Ending;
+use crate::input::ConnId;
+use crate::mesh::message::TunnelId;
+use crate::outbox::Filled;
+use crate::session::State;
+use crate::tunnel::{Phase, Stall, Tunnel};
+use commucat_proto::Title;
+
+impl Shard {
+    pub(crate) fn flush_conns(&mut self) {
+        let mut tunnels = std::mem::take(&mut self.dirty);
+        for id in tunnels.drain(..) {
+            if let Some(tunnel) = self.tunnels.get_mut(id) {
+                tunnel.dirty = false;
+                let conn = tunnel.conn;
+                if let Some(conn) = self.conns.get_mut(conn)
+                    && !std::mem::replace(&mut conn.dirty, true)
+                {
+                    self.dirty_conns.push(conn.id);
+                }
+            }
+        }
+        if self.dirty.is_empty() {
+            self.dirty = tunnels;
+        }
+        let mut conns = std::mem::take(&mut self.dirty_conns);
+        for id in conns.drain(..) {
+            self.flush_conn(id);
+        }
+        if self.dirty_conns.is_empty() {
+            self.dirty_conns = conns;
+        }
+    }
+
+    fn flush_conn(&mut self, id: ConnId) {
+        let Some(mut conn) = self.conns.take(id) else { return };
+        conn.dirty = false;
+        // With a send outstanding, what is owed grows until it completes: that is what makes sends large.
+        if !conn.sending && conn.life != Life::Closing {
+            let mut plain = std::mem::take(&mut self.plain);
+            plain.clear();
+            self.write_plain(&mut conn, &mut plain);
+            self.seal(&mut conn, &mut plain);
+            self.plain = plain;
+        }
+        self.conns.put(conn);
+    }
+
+    /// Everything that may leave now, as HTTP bytes.
+    fn write_plain(&mut self, conn: &mut Conn, plain: &mut Vec<u8>) {
+        if !conn.heads.is_empty() {
+            plain.append(&mut conn.heads);
+            conn.heads = Vec::new();
+        }
+        match std::mem::replace(&mut conn.http, Http::Unknown) {
+            Http::One(mut h1, exchange) => {
+                if let Exchange::Tunnel(id) = exchange {
+                    let at = h1.open_chunk(plain);
+                    let ended = self.fill(id, plain, self.config.limits.send_bytes);
+                    h1.close_chunk(at, plain);
+                    if ended {
+                        h1.last_chunk(plain);
+                        self.drop_tunnel(conn, id);
+                        self.finish(conn);
+                    }
+                }
+                conn.http = Http::One(h1, exchange);
+            }
+            Http::Two(mut two) => {
+                two.h2.pending(plain);
+                self.fill_streams(conn, &mut two, plain);
+                two.h2.pending(plain);
+                conn.http = Http::Two(two);
+            }
+            Http::Unknown => {}
+        }
+    }
+
+    fn fill_streams(&mut self, conn: &mut Conn, two: &mut Two, plain: &mut Vec<u8>) {
+        let share = (self.config.limits.send_bytes / conn.tunnels.len().max(1)).max(1);
+        for id in conn.tunnels.clone() {
+            if let Some(stream) = self.tunnels.get_mut(id).map(|tunnel| tunnel.stream)
+                && self.fill_stream(id, stream, &mut two.h2, share, plain)
+            {
+                if two.streams.remove(&stream).is_some() {
+                    // Unless the client has ended its side as well, it is told to stop.
+                    two.h2.reset(stream, Code::NoError);
+                }
+                self.drop_tunnel(conn, id);
+            }
+        }
+        two.streams.retain(|stream, exchange| match exchange {
+            Exchange::Answering(body) => {
+                let taken = two.h2.data(*stream, body, true, plain);
+                let _ = body.split_to(taken);
+                !body.is_empty()
+            }
+            _ => true,
+        });
+    }
+
+    /// Frames of one tunnel, in DATA frames as long as the window lets them be; true when its stream has ended.
+    fn fill_stream(&mut self, id: TunnelId, stream: u32, h2: &mut H2, share: usize, plain: &mut Vec<u8>) -> bool {
+        let mut left = share;
+        loop {
+            let at = h2.open_data(plain);
+            let ended = self.fill(id, plain, h2.room(stream).min(left));
+            let written = plain.len() - at;
+            h2.close_data(stream, at, ended, plain);
+            left -= written;
+            if ended || written == 0 || left == 0 {
+                return ended;
+            }
+        }
+    }
+
+    /// Frames of one tunnel, up to `room` bytes; true when nothing more will come after them.
+    fn fill(&mut self, id: TunnelId, out: &mut Vec<u8>, room: usize) -> bool {
+        let Some(mut tunnel) = self.tunnels.take(id) else { return true };
+        if tunnel.phase == Phase::Draining && self.owes_nothing(&tunnel) {
+            self.end(&mut tunnel);
+        }
+        if room > 0 && tunnel.outbox.fill(out, room, &mut self.counters.frames_out) == Filled::Exhausted {
+            self.exhausted(&mut tunnel);
+            let _ = tunnel.outbox.fill(out, room, &mut self.counters.frames_out);
+        }
+        let ended = tunnel.phase == Phase::Ending && !tunnel.outbox.has_unsent();
+        self.tunnels.put(tunnel);
+        ended
+    }
+
+    /// The numbers have run out (decisions § 3).
+    fn exhausted(&mut self, tunnel: &mut Tunnel) {
+        if tunnel.phase != Phase::Ending {
+            tunnel.outbox.exhaust();
+            self.fail(tunnel, Title::SequenceExhausted, "connect again to start a new count");
+        }
+    }
+
+    fn owes_nothing(&self, tunnel: &Tunnel) -> bool {
+        let settled = match &tunnel.state {
+            State::Ready(ready) => ready.pending.waiting() == 0,
+            State::Ended | State::Hello | State::Proof(_) => true,
+            State::Looking(_) | State::Recording(_) | State::Attaching(_) => false,
+        };
+        settled && tunnel.stalled.is_none() && tunnel.outbox.is_quiet()
+    }
+
+    /// Seals the turn's plain text and asks for the send; closes a connection that owes nothing more.
+    fn seal(&mut self, conn: &mut Conn, plain: &mut Vec<u8>) {
+        let mut buffer = self.buffers.lease();
+        let finishing = conn.life == Life::Finishing && !self.owes_tunnels(conn);
+        match &mut conn.tls {
+            Some(tls) => {
+                buffer.append(&mut conn.records);
+                conn.records = Vec::new();
+                if let Err(error) = tls.seal(plain, &mut buffer) {
+                    tracing::debug!(conn = conn.id.slot, %error, "nothing more can be sealed");
+                    self.abort(conn);
+                    self.buffers.give_back(buffer);
+                    return;
+                }
+                if finishing {
+                    tls.close_notify(&mut buffer);
+                }
+            }
+            None => std::mem::swap(&mut buffer, plain),
+        }
+        if buffer.is_empty() {
+            self.buffers.give_back(buffer);
+        } else {
+            conn.sending = true;
+            self.counters.sends += 1;
+            self.fx.sends.push((conn.id, buffer));
+        }
+        if finishing {
+            conn.life = Life::Closing;
+            self.fx.closes.push((conn.id, Ending::Graceful));
+        }
+    }
+
+    fn owes_tunnels(&mut self, conn: &Conn) -> bool {
+        conn.tunnels.iter().any(|id| self.tunnels.get_mut(*id).is_some_and(|tunnel| tunnel.outbox.has_unsent()))
+    }
+
+    /// The kernel has taken the whole send: its frames have arrived as far as anybody can know.
+    pub(crate) fn sent(&mut self, id: ConnId, buffer: Vec<u8>) {
+        self.buffers.give_back(buffer);
+        let Some(mut conn) = self.conns.take(id) else { return };
+        conn.sending = false;
+        for tunnel in &conn.tunnels {
+            self.taken(*tunnel);
+        }
+        self.touch_conn(&mut conn);
+        self.conns.put(conn);
+    }
+
+    fn taken(&mut self, id: TunnelId) {
+        let Some(mut tunnel) = self.tunnels.take(id) else { return };
+        let row = tunnel.outbox.completed();
+        let key = if let State::Ready(ready) = &tunnel.state { Some(ready.key) } else { None };
+        if tunnel.stalled == Some(Stall::Control) {
+            self.wakes.push(id);
+        }
+        self.touch_if_draining(&mut tunnel);
+        self.tunnels.put(tunnel);
+        if let (Some(row), Some(key)) = (row, key) {
+            self.rows_arrived(key, row);
+        }
+        self.fetch(id);
+    }
+}

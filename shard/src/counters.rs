@@ -1,0 +1,115 @@
+//! What a shard has done and what it holds. Plain numbers; the server publishes them.
+
+use commucat_proto::FrameType;
+
+/// Why a frame was dropped. Every drop has one, and each reason has its counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drop {
+    /// Voice, video or typing: the recipient's queue was full, the oldest went.
+    MediaOverflow,
+    /// Voice, video or typing: the recipient is catching up with its inbox.
+    MediaBehind,
+    /// Voice, video or typing: the recipient is away.
+    MediaAway,
+    /// The recipient has left the channel.
+    Left,
+    /// PRESENCE for a session whose control queue is full.
+    ControlFull,
+}
+
+impl Drop {
+    /// All reasons, in counter order.
+    pub const ALL: [Self; 5] = [Self::MediaOverflow, Self::MediaBehind, Self::MediaAway, Self::Left, Self::ControlFull];
+
+    /// For metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MediaOverflow => "media_overflow",
+            Self::MediaBehind => "media_behind",
+            Self::MediaAway => "media_away",
+            Self::Left => "left",
+            Self::ControlFull => "control_full",
+        }
+    }
+}
+
+/// Only ever grows.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections that ended.
+    pub closed: u64,
+    /// Sessions that became ready.
+    pub ready: u64,
+    /// Handshakes that ended in an ERROR.
+    pub handshakes_failed: u64,
+    /// Sessions replaced by a later one of the same device.
+    pub replaced: u64,
+    /// Sessions ended by an ERROR after they were ready.
+    pub errors: u64,
+    /// TLS, HTTP and HTTP/2 violations that ended a connection.
+    pub malformed: u64,
+    /// Deadlines that ended a connection or a session.
+    pub timeouts: u64,
+    /// Frames from clients, by type code.
+    pub frames_in: [u64; 20],
+    /// Frames to clients, by type code.
+    pub frames_out: [u64; 20],
+    /// Frames routed to recipients on this shard, counted per recipient.
+    pub delivered: u64,
+    /// Frames that went to a home because the recipient's queue could not take them.
+    pub spilled: u64,
+    /// Frames handed to the store.
+    pub appended: u64,
+    /// Frames the store could not keep, told to their senders.
+    pub refused: u64,
+    /// Rows read back from inboxes.
+    pub replayed: u64,
+    /// Frames dropped, by reason.
+    pub dropped: [u64; Drop::ALL.len()],
+    /// Times a sender had to wait.
+    pub stalls: u64,
+    /// Sends asked of the driver.
+    pub sends: u64,
+    /// Messages put into lanes.
+    pub mesh_messages: u64,
+}
+
+impl Counters {
+    pub(crate) fn drop_frame(&mut self, reason: Drop) {
+        self.dropped[reason as usize] += 1;
+    }
+
+    pub(crate) fn frame_in(&mut self, kind: FrameType) {
+        self.frames_in[kind.code() as usize] += 1;
+    }
+}
+
+/// What is held right now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Open connections.
+    pub connections: usize,
+    /// Sessions, ready or not.
+    pub tunnels: usize,
+    /// Devices attached here.
+    pub attached: usize,
+    /// Bytes in all outboxes.
+    pub outbox_bytes: usize,
+    /// The fullest outbox.
+    pub outbox_max: usize,
+    /// Payload bytes times recipients that wait for another core or the store.
+    pub inflight_bytes: usize,
+    /// Frames that wait so.
+    pub unacked: usize,
+    /// Unparsed body bytes.
+    pub unparsed_bytes: usize,
+    /// Devices this shard routes to.
+    pub peers: usize,
+    /// Devices at home here that somebody is interested in.
+    pub homes: usize,
+    /// Storage requests on their way.
+    pub store_waiting: usize,
+}

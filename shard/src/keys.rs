@@ -1,0 +1,50 @@
+//! Device ids become 128-bit keys once, at HELLO and JOIN; tables hash no strings after that.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use commucat_proto::DeviceId;
+
+use crate::mesh::message::{DeviceKey, ShardId};
+
+/// A table by device.
+pub(crate) type KeyMap<T> = HashMap<DeviceKey, T, BuildHasherDefault<KeyHasher>>;
+
+/// A device key is a keyed hash already: half of it will do.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = self.0.rotate_left(5) ^ u64::from_le_bytes(word);
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "half of a keyed hash is a hash")]
+    fn write_u128(&mut self, key: u128) {
+        self.0 = key as u64;
+    }
+}
+
+/// The keyed hash under which all shards of a process know a device.
+pub(crate) fn device_key(hash_key: &[u8; 32], device: &DeviceId) -> DeviceKey {
+    let hash = blake3::keyed_hash(hash_key, device.as_str().as_bytes());
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash.as_bytes()[..16]);
+    DeviceKey(u128::from_le_bytes(half))
+}
+
+impl DeviceKey {
+    /// The shard that knows where this device is.
+    pub(crate) fn home(self, shards: u16) -> ShardId {
+        #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a u16")]
+        ShardId(((self.0 >> 64) % u128::from(shards)) as u16)
+    }
+}

@@ -1,0 +1,205 @@
+//! A queue of frames without headers: small payloads in one byte ring, large ones counted. Used by `outbox` only.
+//!
+//! Invariant: the byte ring holds exactly the inline payloads of the records, in their order; `bytes()` is what the
+//! frames cost, overhead included.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::Bytes;
+use commucat_proto::{ChannelId, FrameType};
+use commucat_storage::api::RowId;
+
+use crate::outbox::Opaque;
+
+/// Payloads from this size on are counted instead of copied, where more than one recipient shares them.
+pub(crate) const SHARE_FROM: usize = 4096;
+
+/// An empty lane gives its memory back above this.
+const KEEP_BYTES: usize = 4096;
+
+/// What a queued frame costs besides its payload.
+const OVERHEAD: usize = 80;
+const _: () = assert!(size_of::<Record>() <= OVERHEAD, "the budget must cover what a queued frame really takes");
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    Inline(u32),
+    Shared(Bytes),
+}
+
+impl Body {
+    pub(crate) fn inline(payload: &[u8]) -> Self {
+        Self::Inline(u32::try_from(payload.len()).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Inline(length) => *length as usize,
+            Self::Shared(bytes) => bytes.len(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) kind: FrameType,
+    pub(crate) channel: ChannelId,
+    pub(crate) row: Option<RowId>,
+    pub(crate) stamp: u64,
+    pub(crate) body: Body,
+    /// Where its inline payload begins, counted in inline bytes ever queued.
+    at: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    records: VecDeque<Record>,
+    inline: VecDeque<u8>,
+    bytes: usize,
+    /// Inline bytes ever queued.
+    tail: u64,
+}
+
+impl Lane {
+    pub(crate) const fn cost(payload: usize) -> usize {
+        payload + OVERHEAD
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&Record> {
+        self.records.get(index)
+    }
+
+    pub(crate) fn set_row(&mut self, index: usize, row: RowId) {
+        if let Some(record) = self.records.get_mut(index) {
+            record.row = Some(row);
+        }
+    }
+
+    pub(crate) fn push_opaque(&mut self, frame: Opaque<'_>, row: Option<RowId>, stamp: u64) {
+        let body = match frame.shared {
+            Some(bytes) => Body::Shared(bytes.clone()),
+            None => Body::inline(frame.payload),
+        };
+        self.push(frame.kind, frame.channel, row, stamp, body, frame.payload);
+    }
+
+    pub(crate) fn push(
+        &mut self,
+        kind: FrameType,
+        channel: ChannelId,
+        row: Option<RowId>,
+        stamp: u64,
+        body: Body,
+        payload: &[u8],
+    ) {
+        let at = self.tail;
+        if matches!(body, Body::Inline(_)) {
+            self.inline.extend(payload);
+            self.tail += payload.len() as u64;
+        }
+        self.bytes += Self::cost(payload.len());
+        self.records.push_back(Record { kind, channel, row, stamp, body, at });
+    }
+
+    pub(crate) fn pop(&mut self) {
+        let Some(record) = self.records.pop_front() else { return };
+        self.bytes -= Self::cost(record.body.len());
+        if let Body::Inline(length) = record.body {
+            self.inline.drain(..length as usize);
+        }
+        if self.records.is_empty() {
+            self.rest();
+        }
+    }
+
+    fn rest(&mut self) {
+        if self.inline.capacity() > KEEP_BYTES {
+            self.inline = VecDeque::new();
+        }
+        if self.records.capacity() * size_of::<Record>() > KEEP_BYTES {
+            self.records = VecDeque::new();
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    /// Keeps the first `length` records.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        while self.records.len() > length {
+            let Some(record) = self.records.pop_back() else { break };
+            self.bytes -= Self::cost(record.body.len());
+            if let Body::Inline(bytes) = record.body {
+                self.inline.truncate(self.inline.len() - bytes as usize);
+                self.tail -= u64::from(bytes);
+            }
+        }
+        if self.records.is_empty() {
+            self.rest();
+        }
+    }
+
+    /// Moves everything of `other` behind what is here.
+    pub(crate) fn append(&mut self, other: &mut Self) {
+        let first = other.tail - other.inline.len() as u64;
+        for mut record in other.records.drain(..) {
+            record.at = record.at - first + self.tail;
+            self.records.push_back(record);
+        }
+        self.tail += other.inline.len() as u64;
+        self.inline.append(&mut other.inline);
+        self.bytes += std::mem::take(&mut other.bytes);
+        other.rest();
+    }
+
+    fn offset(&self, record: &Record) -> usize {
+        let first = self.tail - self.inline.len() as u64;
+        (record.at - first) as usize
+    }
+
+    /// Appends a part of a payload to `out`.
+    pub(crate) fn copy_payload(&self, index: usize, range: Range<usize>, out: &mut Vec<u8>) {
+        let record = &self.records[index];
+        match &record.body {
+            Body::Shared(bytes) => out.extend_from_slice(&bytes[range]),
+            Body::Inline(_) => {
+                let offset = self.offset(record);
+                let (front, back) = self.inline.as_slices();
+                let (start, end) = (offset + range.start, offset + range.end);
+                if start < front.len() {
+                    out.extend_from_slice(&front[start..end.min(front.len())]);
+                }
+                if end > front.len() {
+                    out.extend_from_slice(&back[start.saturating_sub(front.len())..end - front.len()]);
+                }
+            }
+        }
+    }
+
+    /// One record with its payload in one piece.
+    pub(crate) fn with(&self, index: usize, mut each: impl FnMut(&Record, &[u8])) {
+        let record = &self.records[index];
+        match &record.body {
+            Body::Shared(bytes) => each(record, bytes),
+            Body::Inline(length) => {
+                let mut payload = Vec::with_capacity(*length as usize);
+                self.copy_payload(index, 0..*length as usize, &mut payload);
+                each(record, &payload);
+            }
+        }
+    }
+}

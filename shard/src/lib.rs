@@ -1,0 +1,324 @@
+//! The per-core relay engine: a value. Bytes, clock readings, messages and completions go in; sends, messages and
+//! requests come out. It owns no socket, clock, thread or randomness, so the same code runs under io_uring, under the
+//! simulator and under a fuzzer.
+//!
+//! # How to drive it
+//! - [`Shard::handle`] for everything that happens, in the order in which it happens.
+//! - [`Shard::flush`] once per turn: it seals what is owed to each connection into one send, and hands out one batch
+//!   per shard. Then carry out the [`Effects`].
+//! - [`Shard::deadline`] says when to come back with [`Input::Expired`].
+//!
+//! # The way of a frame
+//! `conn` (TLS, HTTP) → `session::feed` → `session::ready` → `route` → recipients: here → `delivery` → `outbox`;
+//! another core → `mesh`; away → `home` → the store. At the turn's end `conn::flush` numbers and seals. A payload of up to
+//! 4 KiB is copied from the kernel's buffer into the recipient's outbox and from there into the turn's plain text, which
+//! is sealed into the send buffer; between cores once more, into the batch. Larger ones with several recipients are counted.
+
+pub mod clock;
+pub mod config;
+pub mod conn;
+pub mod counters;
+mod delivery;
+mod directory;
+pub mod effect;
+mod home;
+pub mod input;
+mod keys;
+mod lane;
+pub mod limits;
+pub mod mesh;
+mod outbox;
+mod pool;
+mod route;
+mod session;
+mod store_desk;
+mod timer;
+mod trace;
+mod tunnel;
+
+use std::sync::Arc;
+
+use commucat_crypto::Entropy;
+
+use crate::clock::{Moment, Now};
+use crate::config::ShardConfig;
+use crate::conn::Conns;
+use crate::counters::{Counters, Gauges};
+use crate::directory::Directory;
+use crate::effect::Effects;
+use crate::home::Homes;
+use crate::input::{ConnId, Input};
+use crate::keys::KeyMap;
+use crate::mesh::message::{Batch, Message, Payload, ShardId, TunnelId};
+use crate::mesh::outgoing::Outgoing;
+use crate::outbox::Opaque;
+use crate::pool::Buffers;
+use crate::store_desk::StoreDesk;
+use crate::timer::{Owner, Timers};
+use crate::tunnel::{Phase, Tunnel, Tunnels};
+
+/// One core's relay.
+pub struct Shard {
+    config: Arc<ShardConfig>,
+    entropy: Box<dyn Entropy>,
+    /// When the current call happens.
+    at: Moment,
+    relay_ttl_ms: u64,
+
+    conns: Conns,
+    tunnels: Tunnels,
+    /// Devices whose session is here.
+    attached: KeyMap<TunnelId>,
+    directory: Directory,
+    homes: Homes,
+    mesh: Outgoing,
+    store: StoreDesk,
+    timers: Timers,
+    draining: bool,
+
+    /// Payload bytes times recipients that are routed and not settled.
+    inflight: usize,
+    /// Unparsed body bytes of all tunnels.
+    unparsed: usize,
+
+    /// Tunnels with something to send, or to end.
+    dirty: Vec<TunnelId>,
+    /// Connections with something to send, or to end.
+    dirty_conns: Vec<ConnId>,
+    /// Tunnels to try again at the end of this call.
+    wakes: Vec<TunnelId>,
+    /// Tunnels that wait until the shard has less in flight.
+    short_of_credit: Vec<TunnelId>,
+
+    fx: Effects,
+    buffers: Buffers,
+    scratch: Vec<u8>,
+    plain: Vec<u8>,
+    counters: Counters,
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").field("id", &self.config.id).field("gauges", &self.gauges()).finish_non_exhaustive()
+    }
+}
+
+impl Shard {
+    /// An empty shard.
+    ///
+    /// # Panics
+    /// If there are no shards, more than 128, or this is not one of them.
+    #[must_use]
+    pub fn new(config: ShardConfig, entropy: Box<dyn Entropy>) -> Self {
+        assert!((1..=home::MAX_SHARDS).contains(&config.shards), "1 to {} shards", home::MAX_SHARDS);
+        assert!(config.id.0 < config.shards, "shard ids count from 0");
+        Self {
+            relay_ttl_ms: u64::try_from(config.limits.relay_ttl.as_millis()).unwrap_or(u64::MAX),
+            mesh: Outgoing::new(config.shards),
+            config: Arc::new(config),
+            entropy,
+            at: Moment::default(),
+            conns: Conns::default(),
+            tunnels: Tunnels::default(),
+            attached: KeyMap::default(),
+            directory: Directory::new(),
+            homes: Homes::default(),
+            store: StoreDesk::default(),
+            timers: Timers::default(),
+            draining: false,
+            inflight: 0,
+            unparsed: 0,
+            dirty: Vec::new(),
+            dirty_conns: Vec::new(),
+            wakes: Vec::new(),
+            short_of_credit: Vec::new(),
+            fx: Effects::default(),
+            buffers: Buffers::default(),
+            scratch: Vec::new(),
+            plain: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Something has happened.
+    pub fn handle(&mut self, at: Moment, input: Input<'_>, fx: &mut Effects) {
+        self.at = at;
+        match input {
+            Input::Accepted { conn, peer, listener } => self.accepted(conn, peer, listener),
+            Input::Received { conn, bytes } => self.received(conn, bytes),
+            Input::Eof { conn } => self.eof(conn),
+            Input::Sent { conn, buffer } => self.sent(conn, buffer),
+            Input::Closed { conn } => self.closed(conn),
+            Input::Mesh { from, batch } => self.batch(from, batch),
+            Input::Stored(completion) => self.stored(completion),
+            Input::Answered { call, response } => self.answered(call, response),
+            Input::Expired => self.expired(),
+            Input::Drain => self.drain(),
+        }
+        self.follow_up();
+        self.hand_out(fx);
+    }
+
+    /// The turn is over: what is owed to each connection becomes one send, what was said to each shard one batch.
+    pub fn flush(&mut self, at: Moment, fx: &mut Effects) {
+        self.at = at;
+        while !self.dirty.is_empty() || !self.dirty_conns.is_empty() {
+            self.flush_conns();
+            self.follow_up();
+        }
+        for shard in 0..self.config.shards {
+            if let Some(batch) = self.mesh.take(ShardId(shard)) {
+                self.counters.mesh_messages += batch.messages.len() as u64;
+                self.fx.mesh.push((ShardId(shard), batch));
+            }
+        }
+        self.hand_out(fx);
+    }
+
+    /// When `Input::Expired` is due.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Now> {
+        self.timers.next()
+    }
+
+    /// What has been done so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What is held right now. Walks all sessions: for checks and slow telemetry.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges {
+        let outboxes = || self.tunnels.iter().map(|tunnel| tunnel.outbox.bytes());
+        Gauges {
+            connections: self.conns.len(),
+            tunnels: self.tunnels.len(),
+            attached: self.attached.len(),
+            outbox_bytes: outboxes().sum(),
+            outbox_max: outboxes().max().unwrap_or(0),
+            inflight_bytes: self.inflight,
+            unacked: self.tunnels.iter().map(|tunnel| tunnel.state.unacked()).sum(),
+            unparsed_bytes: self.unparsed,
+            peers: self.directory.len(),
+            homes: self.homes.len(),
+            store_waiting: self.store.len(),
+        }
+    }
+
+    /// After `Input::Drain`: no connection is left, and nothing this shard owes is on its way to the store. Other shards
+    /// may still send it something to store; the process may end when all are drained and no lane holds a batch.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.draining && self.conns.len() == 0 && self.store.len() == 0
+    }
+
+    /// What this call has caused inside the shard, until nothing is left to do: messages to itself, and tunnels that
+    /// can go on.
+    fn follow_up(&mut self) {
+        loop {
+            if let Some(batch) = self.mesh.take(self.config.id) {
+                self.batch(self.config.id, batch);
+            } else if let Some(id) = self.wakes.pop() {
+                self.go_on(id);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn hand_out(&mut self, fx: &mut Effects) {
+        fx.sends.append(&mut self.fx.sends);
+        fx.reads.append(&mut self.fx.reads);
+        fx.closes.append(&mut self.fx.closes);
+        fx.mesh.append(&mut self.fx.mesh);
+        fx.store.append(&mut self.fx.store);
+        fx.calls.append(&mut self.fx.calls);
+    }
+
+    fn batch(&mut self, from: ShardId, mut batch: Batch) {
+        let messages = std::mem::take(&mut batch.messages);
+        for message in &messages {
+            self.message(from, message, &batch);
+        }
+        batch.messages = messages;
+        self.mesh.recycle(batch);
+    }
+
+    fn message(&mut self, from: ShardId, message: &Message, batch: &Batch) {
+        match message {
+            Message::Deliver { receipt, kind, channel, targets, payload } => {
+                let frame = lent(batch, *kind, *channel, payload);
+                let settled = self.deliver(*receipt, frame, targets);
+                self.settle(*receipt, settled, None);
+            }
+            Message::Return { device, receipt, kind, channel, payload } => {
+                self.home_keep(*device, *receipt, lent(batch, *kind, *channel, payload));
+            }
+            Message::Settled { receipt, count, refused } => self.settled(*receipt, *count, *refused),
+            Message::Subscribe { device } => self.home_subscribe(from, device),
+            Message::Unsubscribe { device } => self.home_unsubscribe(from, *device),
+            Message::Located { device, at } => self.located(*device, *at),
+            Message::Attach { device, tunnel } => self.home_attach(from, device, *tunnel),
+            Message::Attached { device, tunnel, epoch } => self.attached(*device, *tunnel, *epoch),
+            Message::Evict { tunnel } => self.evicted(*tunnel),
+            Message::Detached { device, tunnel } => self.home_detached(from, *device, *tunnel),
+            Message::Fetch { device, epoch, room } => self.home_fetch(*device, *epoch, *room),
+            Message::Replay { device, epoch, rows, drained } => self.replay(*device, *epoch, rows, *drained),
+            Message::Delivered { device, upto } => self.home_delivered(*device, *upto),
+        }
+    }
+
+    /// Something of this tunnel must be sent, or its end looked at, before the turn is over.
+    pub(crate) fn touch(&mut self, tunnel: &mut Tunnel) {
+        if !std::mem::replace(&mut tunnel.dirty, true) {
+            self.dirty.push(tunnel.id);
+        }
+    }
+
+    pub(crate) fn mark_dirty(&mut self, id: TunnelId) {
+        if let Some(tunnel) = self.tunnels.get_mut(id)
+            && !std::mem::replace(&mut tunnel.dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    pub(crate) fn touch_if_draining(&mut self, tunnel: &mut Tunnel) {
+        if tunnel.phase == Phase::Draining {
+            self.touch(tunnel);
+        }
+    }
+
+    /// Makes sure the timer looks at this tunnel by then.
+    pub(crate) fn arm(&mut self, tunnel: &mut Tunnel, due: Now) {
+        if tunnel.armed.is_none_or(|armed| armed > due) {
+            tunnel.armed = Some(due);
+            self.timers.arm(due, Owner::Tunnel(tunnel.id));
+        }
+    }
+
+    fn expired(&mut self) {
+        while let Some(owner) = self.timers.due(self.at.now) {
+            match owner {
+                Owner::Conn(id) => self.conn_expired(id),
+                Owner::Tunnel(id) => self.tunnel_expired(id),
+                Owner::Home(key) => self.home_expired(key),
+                Owner::Drain => self.drain_expired(),
+            }
+        }
+    }
+}
+
+fn lent<'a>(
+    batch: &'a Batch,
+    kind: commucat_proto::FrameType,
+    channel: commucat_proto::ChannelId,
+    payload: &'a Payload,
+) -> Opaque<'a> {
+    let shared = match payload {
+        Payload::Shared(bytes) => Some(bytes),
+        Payload::Inline(_) => None,
+    };
+    Opaque { kind, channel, payload: batch.payload(payload), shared }
+}

@@ -1,0 +1,247 @@
+//! What shards say to each other, and the batch in which one turn's messages travel.
+//!
+//! One lane per ordered pair of shards, first in, first out: what follows relies on it. A frame travels once per shard,
+//! with all its recipients there; small payloads stand in the batch's own arena, large ones are shared.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use commucat_proto::{ChannelId, DeviceId, FrameType};
+use commucat_storage::api::{RowId, StoreError};
+
+/// Index of a shard, below the number of shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u16);
+
+/// A device id's keyed 128-bit hash: what routing tables and messages carry instead of a string. All shards of a
+/// process share the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceKey(pub u128);
+
+/// Names one session for its shard: slot and generation of the tunnel table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TunnelId {
+    /// Index into the shard's tunnel table.
+    pub slot: u32,
+    /// Counts the tenants of the slot.
+    pub generation: u32,
+}
+
+/// Counts a device's attachments; a later one is larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Epoch(pub u64);
+
+/// Which frame of which sender a receipt is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The sender's shard.
+    pub shard: ShardId,
+    /// The sender's session there.
+    pub tunnel: TunnelId,
+    /// The frame's place in that session's list of unacknowledged frames.
+    pub ordinal: u32,
+}
+
+/// A payload inside a batch.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// A range of the batch's arena.
+    Inline(Range<usize>),
+    /// Counted; for payloads too large to copy again.
+    Shared(Bytes),
+}
+
+/// The recipients of a frame on one shard.
+#[derive(Clone, Debug)]
+pub enum Targets {
+    /// The common case.
+    One(DeviceKey),
+    /// Shared with the sender's route.
+    Many(Arc<[DeviceKey]>),
+}
+
+impl Targets {
+    /// The recipients.
+    #[must_use]
+    pub fn as_slice(&self) -> &[DeviceKey] {
+        match self {
+            Self::One(key) => std::slice::from_ref(key),
+            Self::Many(keys) => keys,
+        }
+    }
+}
+
+/// Why a frame could not be kept for a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// No such device.
+    Unknown,
+    /// Its inbox is full.
+    InboxFull,
+    /// The store cannot take it now.
+    StoreUnavailable,
+    /// It lives in another domain that this server does not reach.
+    Federation,
+}
+
+impl From<&StoreError> for Refusal {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::UnknownDevice => Self::Unknown,
+            StoreError::InboxFull => Self::InboxFull,
+            _ => Self::StoreUnavailable,
+        }
+    }
+}
+
+/// A row on its way from an inbox to its owner.
+#[derive(Clone, Debug)]
+pub struct ReplayRow {
+    /// Deleted once the owner has it.
+    pub row: RowId,
+    /// The stored frame.
+    pub kind: FrameType,
+    /// The stored frame.
+    pub channel: ChannelId,
+    /// The stored frame.
+    pub payload: Bytes,
+}
+
+/// One message.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// A frame for devices believed to be attached to, or at home on, the receiving shard.
+    Deliver {
+        /// Who waits for a receipt; none for frames nobody waits for.
+        receipt: Receipt,
+        /// Opaque frame type.
+        kind: FrameType,
+        /// The sender's channel.
+        channel: ChannelId,
+        /// Recipients there.
+        targets: Targets,
+        /// Ciphertext.
+        payload: Payload,
+    },
+    /// To the home: a frame that a device's own shard could not queue. Goes to the inbox, in order.
+    Return {
+        /// Whose frame it would have been.
+        device: DeviceKey,
+        /// Who waits; none when the sender has been told already.
+        receipt: Option<Receipt>,
+        /// Storable frame type.
+        kind: FrameType,
+        /// The sender's channel.
+        channel: ChannelId,
+        /// Ciphertext.
+        payload: Payload,
+    },
+    /// To the sender's shard: so many recipients have the frame queued or durably stored.
+    Settled {
+        /// Which frame.
+        receipt: Receipt,
+        /// How many recipients this settles, refused ones included.
+        count: u32,
+        /// Whom it could not be kept for.
+        refused: Option<(DeviceKey, Refusal)>,
+    },
+    /// To the home: a shard routes to this device and wants to know where it is.
+    Subscribe {
+        /// The device.
+        device: DeviceId,
+    },
+    /// To the home: no route of that shard names it any more.
+    Unsubscribe {
+        /// The device.
+        device: DeviceKey,
+    },
+    /// To subscribers: where a device is now.
+    Located {
+        /// The device.
+        device: DeviceKey,
+        /// Its shard; none when it is away.
+        at: Option<ShardId>,
+    },
+    /// To the home: a session of this device has passed its handshake here and asks to be the one.
+    Attach {
+        /// The device.
+        device: DeviceId,
+        /// Its session on the sending shard.
+        tunnel: TunnelId,
+    },
+    /// From the home: it is the one.
+    Attached {
+        /// The device.
+        device: DeviceKey,
+        /// Echoed.
+        tunnel: TunnelId,
+        /// This attachment.
+        epoch: Epoch,
+    },
+    /// From the home: a later session took over; end this one and send `Detached`.
+    Evict {
+        /// Which session.
+        tunnel: TunnelId,
+    },
+    /// To the home: the session is over; everything it still owed was sent before this in `Return`s.
+    Detached {
+        /// The device.
+        device: DeviceKey,
+        /// The session, also when it was never attached.
+        tunnel: TunnelId,
+    },
+    /// To the home: send stored rows.
+    Fetch {
+        /// The device.
+        device: DeviceKey,
+        /// By which attachment; an earlier one is ignored.
+        epoch: Epoch,
+        /// Room for payload bytes; the first row may exceed it.
+        room: usize,
+    },
+    /// From the home: the next rows in order. Empty and `drained` when the inbox held nothing more.
+    Replay {
+        /// The device.
+        device: DeviceKey,
+        /// For which attachment.
+        epoch: Epoch,
+        /// The rows.
+        rows: Vec<ReplayRow>,
+        /// Nothing is left, and nothing was on its way into the inbox.
+        drained: bool,
+    },
+    /// To the home: rows up to this one have reached the device.
+    Delivered {
+        /// The device.
+        device: DeviceKey,
+        /// The last of them.
+        upto: RowId,
+    },
+}
+
+/// One turn's messages to one shard, with the bytes of their small payloads.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// In order.
+    pub messages: Vec<Message>,
+    /// Small payloads.
+    pub arena: Vec<u8>,
+}
+
+impl Batch {
+    /// The bytes of a payload of this batch.
+    #[must_use]
+    pub fn payload<'a>(&'a self, payload: &'a Payload) -> &'a [u8] {
+        match payload {
+            Payload::Inline(range) => &self.arena[range.clone()],
+            Payload::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+}

@@ -1,0 +1,12 @@
+//! Between the shards: what they say (`message`), how a turn collects it (`outgoing`), and the lanes and the bell that
+//! the core loop carries it with.
+
+pub mod doorbell;
+pub mod lanes;
+pub mod message;
+pub(crate) mod outgoing;
+
+/// What the doorbell is made of: here the machine's, in its model test loom's.
+mod atomics {
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
+}

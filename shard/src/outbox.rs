@@ -1,0 +1,335 @@
+//! What one session still has to receive: three lanes, numbered only as they leave.
+//!
+//! - *control*: ACK, ERROR, PRESENCE; leaves first, is never stored.
+//! - *bulk*: storable frames. Kept until the kernel has taken them, so that a connection's end loses none.
+//! - *media*: voice, video, typing; the oldest is dropped when the lane is full.
+//!
+//! Bulk and media leave in the order in which they came (each carries a stamp); control overtakes both. A fourth
+//! queue, *held*, waits behind a replay (see `delivery`).
+//!
+//! Invariant: `bytes()` is at most `outbox_bytes`, or one frame of any size, plus `media_bytes` and `control_bytes`.
+//! A payload is copied here once (small) or counted (large), and copied once more by `fill`.
+
+use bytes::Bytes;
+use commucat_proto::frame::{MAX_HEADER, write_header};
+use commucat_proto::{ChannelId, FrameType, Sequence};
+use commucat_storage::api::RowId;
+
+use crate::lane::{Body, Lane, Record};
+use crate::limits::Limits;
+
+/// A frame as it is offered: its payload is lent, or counted already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opaque<'a> {
+    pub(crate) kind: FrameType,
+    pub(crate) channel: ChannelId,
+    pub(crate) payload: &'a [u8],
+    pub(crate) shared: Option<&'a Bytes>,
+}
+
+/// Where `fill` stopped inside a frame.
+#[derive(Clone, Copy, Debug)]
+struct Partial {
+    lane: Which,
+    sequence: Sequence,
+    written: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Control,
+    Bulk,
+    Media,
+}
+
+/// What a push into a bounded lane came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    Queued,
+    Full,
+}
+
+/// What `fill` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// Everything that may leave has left, or the budget is used up.
+    Good,
+    /// The next frame would have no sequence number (decisions § 3).
+    Exhausted,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    control: Lane,
+    bulk: Lane,
+    media: Lane,
+    held: Lane,
+    stamp: u64,
+    last_sequence: u32,
+    partial: Option<Partial>,
+    /// Whole bulk records at the front that the kernel has and has not completed.
+    in_flight: usize,
+    /// Live frames at the front that were stored as well when the queue spilled, and whose rows have not come back.
+    copied: usize,
+    /// The one number that is kept for the last ERROR may be used.
+    exhausted: bool,
+}
+
+impl Outbox {
+    fn next_stamp(&mut self) -> u64 {
+        self.stamp += 1;
+        self.stamp
+    }
+
+    pub(crate) fn push_control(&mut self, kind: FrameType, channel: ChannelId, payload: &[u8]) {
+        self.control.push(kind, channel, None, 0, Body::inline(payload), payload);
+    }
+
+    pub(crate) fn control_over(&self, limits: &Limits) -> bool {
+        self.control.bytes() > limits.control_bytes
+    }
+
+    /// A storable frame, or a stored one with its row.
+    pub(crate) fn push_bulk(&mut self, frame: Opaque<'_>, row: Option<RowId>) {
+        let stamp = self.next_stamp();
+        self.bulk.push_opaque(frame, row, stamp);
+    }
+
+    /// Bounded: for frames that come live.
+    pub(crate) fn offer_bulk(&mut self, frame: Opaque<'_>, limits: &Limits) -> Pushed {
+        if !self.room_for(frame.payload.len(), limits) {
+            return Pushed::Full;
+        }
+        self.push_bulk(frame, None);
+        Pushed::Queued
+    }
+
+    /// Bounded: waits behind a replay.
+    pub(crate) fn offer_held(&mut self, frame: Opaque<'_>, limits: &Limits) -> Pushed {
+        if !self.room_for(frame.payload.len(), limits) {
+            return Pushed::Full;
+        }
+        let stamp = self.next_stamp();
+        self.held.push_opaque(frame, None, stamp);
+        Pushed::Queued
+    }
+
+    fn room_for(&self, payload: usize, limits: &Limits) -> bool {
+        let used = self.bulk.bytes() + self.held.bytes();
+        used == 0 || used + Lane::cost(payload) <= limits.outbox_bytes
+    }
+
+    /// Queues a droppable frame; says how many older ones had to go.
+    pub(crate) fn push_media(&mut self, frame: Opaque<'_>, limits: &Limits) -> usize {
+        let mut dropped = 0;
+        let started = matches!(self.partial, Some(Partial { lane: Which::Media, .. }));
+        while self.media.bytes() + Lane::cost(frame.payload.len()) > limits.media_bytes {
+            if self.media.is_empty() {
+                break;
+            }
+            if started {
+                // Its first bytes are out: the frame that comes is dropped instead.
+                return dropped + 1;
+            }
+            self.media.pop();
+            dropped += 1;
+        }
+        let stamp = self.next_stamp();
+        self.media.push_opaque(frame, None, stamp);
+        dropped
+    }
+
+    /// The replay is over: what waited behind it is live now.
+    pub(crate) fn release_held(&mut self) {
+        self.bulk.append(&mut self.held);
+    }
+
+    /// Room for stored rows, in payload bytes; none while less than half of the lane is free.
+    pub(crate) fn replay_room(&self, limits: &Limits) -> Option<usize> {
+        let used = self.bulk.bytes();
+        (used <= limits.outbox_bytes / 2).then(|| limits.outbox_bytes - used)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.control.bytes() + self.bulk.bytes() + self.media.bytes() + self.held.bytes()
+    }
+
+    /// Whether `fill` would write anything.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.partial.is_some()
+            || !self.control.is_empty()
+            || !self.media.is_empty()
+            || self.bulk.len() > self.in_flight
+    }
+
+    /// Nothing unsent, nothing unfinished, nothing held.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.has_unsent() && self.in_flight == 0 && self.held.is_empty()
+    }
+
+    fn choose(&self) -> Option<Which> {
+        if let Some(partial) = self.partial {
+            return Some(partial.lane);
+        }
+        if !self.control.is_empty() {
+            return Some(Which::Control);
+        }
+        let bulk = self.bulk.get(self.in_flight).map(|record| record.stamp);
+        let media = self.media.get(0).map(|record| record.stamp);
+        match (bulk, media) {
+            (Some(bulk), Some(media)) if media < bulk => Some(Which::Media),
+            (Some(_), _) => Some(Which::Bulk),
+            (None, Some(_)) => Some(Which::Media),
+            (None, None) => None,
+        }
+    }
+
+    /// Appends up to `budget` wire bytes to `out`; a frame may be cut anywhere and goes on with the next call.
+    /// `left` is told the type of every frame whose last byte was written.
+    pub(crate) fn fill(&mut self, out: &mut Vec<u8>, budget: usize, left: &mut [u64; 20]) -> Filled {
+        let mut room = budget;
+        while room > 0 {
+            let Some(lane) = self.choose() else { break };
+            let started = self.partial.take();
+            let (sequence, written) = match started {
+                Some(partial) => (partial.sequence, partial.written),
+                None => {
+                    // The last number is kept for the ERROR that says so.
+                    if self.last_sequence >= u32::MAX - 1 && !self.exhausted {
+                        return Filled::Exhausted;
+                    }
+                    self.last_sequence += 1;
+                    (Sequence::new(self.last_sequence), 0)
+                }
+            };
+            let (source, index) = match lane {
+                Which::Control => (&self.control, 0),
+                Which::Bulk => (&self.bulk, self.in_flight),
+                Which::Media => (&self.media, 0),
+            };
+            let Some(record) = source.get(index) else { break };
+            let (kind, length) = (record.kind, record.body.len());
+            let mut header = [0; MAX_HEADER];
+            let head = write_header(kind, record.channel, sequence, length, &mut header);
+            let whole = head + length;
+            let end = whole.min(written + room);
+            copy_wire(&header[..head], source, index, written..end, out);
+            room -= end - written;
+            if end < whole {
+                self.partial = Some(Partial { lane, sequence, written: end });
+                break;
+            }
+            left[kind.code() as usize] += 1;
+            match lane {
+                Which::Control => self.control.pop(),
+                Which::Media => self.media.pop(),
+                Which::Bulk => self.in_flight += 1,
+            }
+        }
+        Filled::Good
+    }
+
+    /// The kernel has taken everything `fill` wrote. Returns the last stored row among it.
+    pub(crate) fn completed(&mut self) -> Option<RowId> {
+        let mut row = None;
+        for _ in 0..std::mem::take(&mut self.in_flight) {
+            row = self.bulk.get(0).and_then(|record| record.row).or(row);
+            self.bulk.pop();
+        }
+        row
+    }
+
+    /// Whole or begun bulk records at the front that the kernel may have and has not completed.
+    fn begun(&self) -> usize {
+        self.in_flight + usize::from(matches!(self.partial, Some(Partial { lane: Which::Bulk, .. })))
+    }
+
+    /// Gives every live storable frame that is not known to have arrived, in order, and keeps of the lanes only what
+    /// has begun to leave. Returns how many live frames are among that.
+    fn give_back(&mut self, mut each: impl FnMut(Opaque<'_>)) -> usize {
+        let begun = self.begun();
+        let mut copied = 0;
+        for index in 0..self.bulk.len() {
+            self.bulk.with(index, |record, payload| {
+                if record.row.is_none() {
+                    copied += usize::from(index < begun);
+                    each(opaque(record, payload));
+                }
+            });
+        }
+        self.bulk.truncate(begun);
+        self.media.truncate(usize::from(matches!(self.partial, Some(Partial { lane: Which::Media, .. }))));
+        copied
+    }
+
+    /// The queue is full: everything live goes to the inbox, so that what is stored from now on stands behind it. What
+    /// has begun to leave is stored as well, and `copied` is set: its rows come first in the next replay.
+    pub(crate) fn spill(&mut self, each: impl FnMut(Opaque<'_>)) {
+        self.copied = self.give_back(each);
+    }
+
+    /// A replayed row: queued, or recognised as a frame that has begun to leave already. Says whether it has arrived.
+    pub(crate) fn push_row(&mut self, frame: Opaque<'_>, row: RowId) -> bool {
+        if self.copied == 0 {
+            self.push_bulk(frame, Some(row));
+            return false;
+        }
+        let still: Vec<usize> = (0..self.bulk.len())
+            .filter(|index| self.bulk.get(*index).is_some_and(|record| record.row.is_none()))
+            .collect();
+        let arrived = still.len() < self.copied;
+        self.copied -= 1;
+        if !arrived && let Some(index) = still.first() {
+            self.bulk.set_row(*index, row);
+        }
+        arrived
+    }
+
+    /// The session is over: gives what must still be stored, in order, and keeps only what the peer must still see,
+    /// the rest of a frame that was begun, and control. `live` says that bulk is not in the inbox yet.
+    pub(crate) fn residue(&mut self, live: bool, mut each: impl FnMut(Opaque<'_>)) {
+        self.give_back(|frame| {
+            if live {
+                each(frame);
+            }
+        });
+        self.take_held(each);
+    }
+
+    /// Everything that waits behind a replay, in order; the queue is empty afterwards.
+    pub(crate) fn take_held(&mut self, mut each: impl FnMut(Opaque<'_>)) {
+        for index in 0..self.held.len() {
+            self.held.with(index, |record, payload| each(opaque(record, payload)));
+        }
+        self.held.clear();
+    }
+
+    /// All numbers are used: what is pushed next, the ERROR that says so, gets the one that was kept.
+    pub(crate) fn exhaust(&mut self) {
+        self.control.clear();
+        self.exhausted = true;
+    }
+}
+
+fn opaque<'a>(record: &'a Record, payload: &'a [u8]) -> Opaque<'a> {
+    Opaque {
+        kind: record.kind,
+        channel: record.channel,
+        payload,
+        shared: match &record.body {
+            Body::Shared(bytes) => Some(bytes),
+            Body::Inline(_) => None,
+        },
+    }
+}
+
+/// Writes the bytes `range` of header and payload, seen as one run.
+fn copy_wire(header: &[u8], lane: &Lane, index: usize, range: std::ops::Range<usize>, out: &mut Vec<u8>) {
+    if range.start < header.len() {
+        out.extend_from_slice(&header[range.start..range.end.min(header.len())]);
+    }
+    if range.end > header.len() {
+        let start = range.start.saturating_sub(header.len());
+        lane.copy_payload(index, start..range.end - header.len(), out);
+    }
+}

@@ -1,0 +1,73 @@
+//! A sender's route: to whom its frames on one channel go, and by which shards.
+//!
+//! Invariant (order): a route's plan changes only while none of its frames is on its way (`outstanding == 0`). A frame
+//! on its way may still be returned to a home and stored; one that took a newer way could overtake it. Until then the
+//! sender waits, which takes one round of the mesh.
+
+use std::sync::Arc;
+
+use commucat_proto::DeviceId;
+use smallvec::SmallVec;
+
+use crate::directory::Directory;
+use crate::mesh::message::{DeviceKey, ShardId, Targets};
+
+/// Which recipients a frame reaches through which shard.
+pub(crate) type Plan = SmallVec<[(ShardId, Targets); 1]>;
+
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// Local recipients, without the sender, each once.
+    pub(crate) members: SmallVec<[DeviceKey; 1]>,
+    /// Recipients in other domains.
+    pub(crate) foreign: Vec<DeviceId>,
+    plan: Plan,
+    /// Frames some recipient of which is not settled yet.
+    pub(crate) outstanding: u32,
+    dirty: bool,
+}
+
+impl Route {
+    /// A route is planned when its first frame comes.
+    pub(crate) fn new(members: SmallVec<[DeviceKey; 1]>, foreign: Vec<DeviceId>) -> Self {
+        Self { members, foreign, plan: Plan::new(), outstanding: 0, dirty: true }
+    }
+
+    /// A recipient has moved.
+    pub(crate) fn mark_dirty(&mut self) {
+        self.dirty = true;
+    }
+
+    /// Whether frames may go now, with an up-to-date plan.
+    pub(crate) fn ready(&mut self, directory: &Directory, shards: u16) -> bool {
+        if self.dirty {
+            if self.outstanding > 0 {
+                return false;
+            }
+            self.plan = plan(&self.members, directory, shards);
+            self.dirty = false;
+        }
+        true
+    }
+
+    /// Lent out while a frame is being spread.
+    pub(crate) fn plan_mut(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+}
+
+fn plan(members: &[DeviceKey], directory: &Directory, shards: u16) -> Plan {
+    let way = |key: &DeviceKey| directory.get(*key).and_then(|peer| peer.at).unwrap_or_else(|| key.home(shards));
+    if let [only] = members {
+        return SmallVec::from_elem((way(only), Targets::One(*only)), 1);
+    }
+    let mut by_shard: Vec<(ShardId, DeviceKey)> = members.iter().map(|key| (way(key), *key)).collect();
+    by_shard.sort_unstable();
+    by_shard
+        .chunk_by(|a, b| a.0 == b.0)
+        .map(|run| {
+            let keys: Arc<[DeviceKey]> = run.iter().map(|(_, key)| *key).collect();
+            (run[0].0, Targets::Many(keys))
+        })
+        .collect()
+}

@@ -1,0 +1,138 @@
+//! Step 3 and the ready ACK (CCP-1, Handshake; decisions § 4): the client has proven its key, the store writes what is
+//! new, the home gives the device its seat, and only then the session is real.
+
+use commucat_crypto::{PublicKey, ResponderAwait};
+use commucat_proto::control::{self, AuthProof, Ready as ReadyAck};
+use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Title};
+use commucat_storage::api::{Profile, Reply, Request, StoreError};
+
+use crate::Shard;
+use crate::keys::device_key;
+use crate::mesh::message::{Message, TunnelId};
+use crate::session::hello::wire_profile;
+use crate::session::{Next, State};
+use crate::store_desk::Waiting;
+use crate::tunnel::{Stall, Tunnel};
+
+/// What the store has to do for this device.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    /// Known, nothing new.
+    Keep(Profile),
+    /// Known, with a new display name or avatar.
+    Update(Profile),
+    /// New: it founds this profile.
+    Found(Profile),
+}
+
+impl Plan {
+    pub(crate) fn profile(&self) -> &Profile {
+        match self {
+            Self::Keep(profile) | Self::Update(profile) | Self::Found(profile) => profile,
+        }
+    }
+}
+
+/// AUTH has been sent.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    pub(crate) noise: ResponderAwait,
+    pub(crate) device: DeviceId,
+    pub(crate) client_static: PublicKey,
+    pub(crate) plan: Plan,
+}
+
+/// The key is proven.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    device: DeviceId,
+    profile: Profile,
+}
+
+/// The store is content.
+#[derive(Debug)]
+pub(crate) struct Attaching {
+    pub(crate) device: DeviceId,
+    /// The ready ACK.
+    pub(crate) greeting: Vec<u8>,
+}
+
+impl Shard {
+    pub(crate) fn proof(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>) -> Next {
+        if frame.kind != FrameType::Auth || frame.channel != ChannelId::ZERO {
+            return self.fail(tunnel, Title::HandshakeFailed, "step 3 must be AUTH on channel 0");
+        }
+        if tunnel.last_sequence.is_some_and(|last| frame.sequence <= last) {
+            return self.fail(tunnel, Title::HandshakeFailed, "sequence numbers must grow");
+        }
+        let step = match control::parse::<AuthProof>(frame.payload, &mut self.scratch) {
+            Ok(step) => step,
+            Err(diagnostic) => {
+                self.refuse(tunnel, &diagnostic);
+                return Next::End;
+            }
+        };
+        let State::Proof(proof) = std::mem::replace(&mut tunnel.state, State::Ended) else { return Next::End };
+        let Proof { noise, device, client_static, plan } = *proof;
+        let Ok(established) = noise.finish(&step.handshake.0) else {
+            return self.fail(tunnel, Title::HandshakeFailed, "noise message 3 is invalid");
+        };
+        if !established.remote_static.ct_eq(&client_static) {
+            return self.fail(tunnel, Title::HandshakeFailed, "invalid static key");
+        }
+        tunnel.stalled = Some(Stall::Handshake);
+        let request = match &plan {
+            Plan::Keep(profile) => {
+                let profile = profile.clone();
+                self.attach(tunnel, device, &profile);
+                return Next::Go;
+            }
+            Plan::Update(profile) => Request::UpdateProfile { profile: profile.clone() },
+            Plan::Found(profile) => Request::Found {
+                device: device.clone(),
+                static_key: *established.remote_static.as_bytes(),
+                profile: profile.clone(),
+                at: self.at.wall,
+            },
+        };
+        self.ask_store(request, Waiting::Record(tunnel.id));
+        tunnel.state = State::Recording(Box::new(Recording { device, profile: plan.profile().clone() }));
+        Next::Go
+    }
+
+    /// The store has written, or refused to: a device whose audit trail is not kept does not come in.
+    pub(crate) fn recorded(&mut self, id: TunnelId, outcome: &Result<Reply, StoreError>) {
+        let Some(mut tunnel) = self.tunnels.take(id) else { return };
+        if let State::Recording(recording) = std::mem::replace(&mut tunnel.state, State::Ended) {
+            match outcome {
+                Ok(_) => self.attach(&mut tunnel, recording.device, &recording.profile),
+                Err(error) => {
+                    let (title, detail) = match error {
+                        StoreError::HandleTaken => (Title::HandleTaken, "this handle belongs to another profile"),
+                        StoreError::DeviceExists => (Title::HandshakeFailed, "invalid static key"),
+                        _ => (Title::ServiceUnavailable, "the store cannot answer now"),
+                    };
+                    self.fail(&mut tunnel, title, detail);
+                }
+            }
+        }
+        self.tunnels.put(tunnel);
+        self.wakes.push(id);
+    }
+
+    fn attach(&mut self, tunnel: &mut Tunnel, device: DeviceId, profile: &Profile) {
+        let mut greeting = Vec::new();
+        control::write(&ReadyAck::new(wire_profile(profile)), &mut greeting);
+        let home = device_key(&self.config.hash_key, &device).home(self.config.shards);
+        self.mesh.push(home, Message::Attach { device: device.clone(), tunnel: tunnel.id });
+        tunnel.state = State::Attaching(Box::new(Attaching { device, greeting }));
+    }
+
+    /// The tunnel is ready (CCP-1, Handshake: the final ACK).
+    pub(crate) fn greet(&mut self, tunnel: &mut Tunnel, greeting: &[u8]) {
+        self.counters.ready += 1;
+        tunnel.hello_by = None;
+        tunnel.outbox.push_control(FrameType::Ack, ChannelId::ZERO, greeting);
+        self.touch(tunnel);
+    }
+}

@@ -1,0 +1,145 @@
+//! JOIN and LEAVE: a device declares to whom its frames on a channel go (decisions § 6).
+
+use commucat_proto::control::{self, Join};
+use commucat_proto::{ChannelId, DeviceId, Frame, Title};
+use smallvec::SmallVec;
+
+use crate::Shard;
+use crate::keys::device_key;
+use crate::mesh::message::{DeviceKey, Message, TunnelId};
+use crate::route::Route;
+use crate::session::{Next, State};
+use crate::tunnel::{Stall, Tunnel};
+
+/// The members a JOIN names, sorted out.
+struct Roster {
+    local: Vec<(DeviceKey, DeviceId)>,
+    foreign: Vec<DeviceId>,
+}
+
+impl Shard {
+    pub(crate) fn join(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>) -> Next {
+        let join = match control::parse::<Join>(frame.payload, &mut self.scratch) {
+            Ok(join) => join,
+            Err(diagnostic) => {
+                self.refuse(tunnel, &diagnostic);
+                return Next::End;
+            }
+        };
+        if let Some(group) = join.group_id {
+            let detail = format!("this device is not a member of group {}", group.as_str());
+            return self.fail(tunnel, Title::NotAMember, &detail);
+        }
+        let channel = frame.channel;
+        let State::Ready(ready) = &mut tunnel.state else { return Next::End };
+        let earlier = ready.routes.get(&channel);
+        if earlier.is_some_and(|route| route.outstanding > 0) {
+            return Next::Wait(Stall::Route);
+        }
+        let limits = &self.config.limits;
+        let freed = earlier.map_or(0, |route| route.members.len());
+        let (members, known) = (ready.members - freed + join.members.len(), earlier.is_some());
+        if join.members.len() > limits.roster || members > limits.session_members {
+            let detail = format!("a channel has at most {} members, a session {}", limits.roster, limits.session_members);
+            return self.fail(tunnel, Title::RosterTooLarge, &detail);
+        }
+        if !known && ready.routes.len() >= limits.channels {
+            let detail = format!("at most {} channels", limits.channels);
+            return self.fail(tunnel, Title::TooManyChannels, &detail);
+        }
+        let roster = sort_out(&join.members, &ready.device, &self.config.domain, &self.config.hash_key);
+        if roster.local.is_empty() && roster.foreign.is_empty() {
+            return self.fail(tunnel, Title::NotJoined, "open channels are not served: name at least one other member");
+        }
+        let local: SmallVec<[DeviceKey; 1]> = roster.local.iter().map(|(key, _)| *key).collect();
+        ready.members = ready.members - freed + local.len();
+        ready.left.retain(|left| *left != channel);
+        let replaced = ready.routes.insert(channel, Route::new(local, roster.foreign));
+        self.name(&roster.local, (tunnel.id, channel));
+        if let Some(replaced) = replaced {
+            self.unname(&replaced.members, (tunnel.id, channel));
+        }
+        self.acknowledge(tunnel, channel, frame.sequence);
+        Next::Go
+    }
+
+    pub(crate) fn leave(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>) -> Next {
+        if let Err(diagnostic) = control::parse::<control::Leave>(frame.payload, &mut self.scratch) {
+            self.refuse(tunnel, &diagnostic);
+            return Next::End;
+        }
+        let channel = frame.channel;
+        let State::Ready(ready) = &mut tunnel.state else { return Next::End };
+        if ready.routes.get(&channel).is_some_and(|route| route.outstanding > 0) {
+            return Next::Wait(Stall::Route);
+        }
+        if !ready.left.contains(&channel) {
+            if ready.left.len() >= self.config.limits.channels {
+                let detail = format!("at most {} channels can be left", self.config.limits.channels);
+                return self.fail(tunnel, Title::TooManyChannels, &detail);
+            }
+            ready.left.push(channel);
+        }
+        if let Some(route) = ready.routes.remove(&channel) {
+            ready.members -= route.members.len();
+            self.unname(&route.members, (tunnel.id, channel));
+        }
+        self.acknowledge(tunnel, channel, frame.sequence);
+        Next::Go
+    }
+
+    fn name(&mut self, members: &[(DeviceKey, DeviceId)], by: (TunnelId, ChannelId)) {
+        for (key, device) in members {
+            if self.directory.name(*key, device, by) {
+                let home = key.home(self.config.shards);
+                self.mesh.push(home, Message::Subscribe { device: device.clone() });
+            }
+        }
+    }
+
+    pub(crate) fn unname(&mut self, members: &[DeviceKey], by: (TunnelId, ChannelId)) {
+        for key in members {
+            if self.directory.unname(*key, by) {
+                self.mesh.push(key.home(self.config.shards), Message::Unsubscribe { device: *key });
+            }
+        }
+    }
+
+    /// A home says where a device is: the routes that name it are planned anew.
+    pub(crate) fn located(&mut self, key: DeviceKey, at: Option<crate::mesh::message::ShardId>) {
+        for (tunnel, channel) in self.directory.locate(key, at) {
+            if let Some(tunnel) = self.tunnels.get_mut(tunnel)
+                && let State::Ready(ready) = &mut tunnel.state
+                && let Some(route) = ready.routes.get_mut(&channel)
+            {
+                route.mark_dirty();
+            }
+        }
+    }
+}
+
+/// Local members without the sender, each once, under their plain names; and those of other domains.
+fn sort_out(members: &[DeviceId], sender: &DeviceId, domain: &str, hash_key: &[u8; 32]) -> Roster {
+    let mut roster = Roster { local: Vec::with_capacity(members.len()), foreign: Vec::new() };
+    for member in members {
+        match local_name(member, domain) {
+            Some(device) if device != *sender => roster.local.push((device_key(hash_key, &device), device)),
+            Some(_) => {}
+            None => roster.foreign.push(member.clone()),
+        }
+    }
+    roster.local.sort_unstable_by_key(|(key, _)| *key);
+    roster.local.dedup_by_key(|(key, _)| *key);
+    roster.foreign.sort_unstable();
+    roster.foreign.dedup();
+    roster
+}
+
+/// The name a device of this domain has here: `device` and `device@domain` are one.
+pub(crate) fn local_name(device: &DeviceId, domain: &str) -> Option<DeviceId> {
+    match device.domain() {
+        None => Some(device.clone()),
+        Some(theirs) if theirs.eq_ignore_ascii_case(domain) => DeviceId::parse(device.local()).ok(),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,136 @@
+//! One `/connect` stream: its unparsed bytes, its session, its outbox; and the table of all of them.
+//!
+//! Invariant: a `TunnelId` names one stream for ever; a late message or completion with an earlier generation finds
+//! nothing. While a tunnel is being worked on it is taken out of the table, so nothing else can touch it.
+
+use crate::clock::Now;
+use crate::input::ConnId;
+use crate::mesh::message::TunnelId;
+use crate::outbox::Outbox;
+use crate::session::State;
+use crate::trace::TraceId;
+use commucat_proto::Sequence;
+
+/// Why a tunnel's bytes are not being parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stall {
+    /// The handshake waits for the store or the home.
+    Handshake,
+    /// A route changes its plan and its last frames are on their way.
+    Route,
+    /// Too much is unacknowledged, here or in the whole shard.
+    Unacked,
+    /// The client does not read its ACKs.
+    Control,
+}
+
+/// How far a tunnel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Frames flow.
+    Open,
+    /// The client sends no more; what is owed to it is being flushed.
+    Draining,
+    /// Nothing is owed but the rest of the outbox; then the stream ends.
+    Ending,
+}
+
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    pub(crate) id: TunnelId,
+    pub(crate) conn: ConnId,
+    /// The HTTP/2 stream, or 0.
+    pub(crate) stream: u32,
+    pub(crate) trace: Option<TraceId>,
+    pub(crate) state: State,
+    pub(crate) phase: Phase,
+    pub(crate) outbox: Outbox,
+    /// Body bytes that are not parsed yet: the beginning of a frame, or what came during a stall.
+    pub(crate) unparsed: Vec<u8>,
+    pub(crate) stalled: Option<Stall>,
+    /// Received octets whose window is not given back yet.
+    pub(crate) owed_credit: u32,
+    /// How much of `unparsed` the shard's budget knows of.
+    pub(crate) unparsed_counted: usize,
+    pub(crate) last_sequence: Option<Sequence>,
+    /// The session must be ready by then.
+    pub(crate) hello_by: Option<Now>,
+    /// When the first byte of the unfinished frame came.
+    pub(crate) frame_since: Option<Now>,
+    /// Nothing more will be waited for after that.
+    pub(crate) end_by: Option<Now>,
+    /// When the timer looks at this tunnel next.
+    pub(crate) armed: Option<Now>,
+    /// On the shard's list of tunnels to flush.
+    pub(crate) dirty: bool,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    tunnel: Option<Box<Tunnel>>,
+    /// In use, also while the tunnel is taken out.
+    used: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Tunnels {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    count: usize,
+}
+
+impl Tunnels {
+    pub(crate) fn insert(&mut self, make: impl FnOnce(TunnelId) -> Tunnel) -> TunnelId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let entry = &mut self.slots[slot as usize];
+        let id = TunnelId { slot, generation: entry.generation };
+        entry.used = true;
+        entry.tunnel = Some(Box::new(make(id)));
+        self.count += 1;
+        id
+    }
+
+    fn slot(&mut self, id: TunnelId) -> Option<&mut Slot> {
+        self.slots.get_mut(id.slot as usize).filter(|slot| slot.used && slot.generation == id.generation)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: TunnelId) -> Option<&mut Tunnel> {
+        self.slot(id)?.tunnel.as_deref_mut()
+    }
+
+    /// Out of the table, to be worked on; `put` brings it back.
+    pub(crate) fn take(&mut self, id: TunnelId) -> Option<Box<Tunnel>> {
+        self.slot(id)?.tunnel.take()
+    }
+
+    pub(crate) fn put(&mut self, tunnel: Box<Tunnel>) {
+        let id = tunnel.id;
+        let slot = self.slot(id);
+        assert!(slot.is_some(), "a tunnel in work keeps its slot");
+        if let Some(slot) = slot {
+            slot.tunnel = Some(tunnel);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: TunnelId) -> Option<Box<Tunnel>> {
+        let slot = self.slot(id)?;
+        let tunnel = slot.tunnel.take()?;
+        slot.used = false;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(id.slot);
+        self.count -= 1;
+        Some(tunnel)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Tunnel> {
+        self.slots.iter().filter_map(|slot| slot.tunnel.as_deref())
+    }
+}
