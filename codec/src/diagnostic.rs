@@ -77,9 +77,7 @@ pub enum Diagnostic {
 impl Diagnostic {
     /// An unusable control payload.
     pub fn invalid(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::InvalidControlPayload {
-            reason: reason.into(),
-        }
+        Self::InvalidControlPayload { reason: reason.into() }
     }
 
     /// The ERROR frame's `title`.

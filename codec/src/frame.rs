@@ -65,25 +65,32 @@ pub enum Parsed<'a> {
 /// The [`Diagnostic`] that the bytes present prove, also before the frame is whole.
 #[inline]
 pub fn parse<'a>(buf: &'a [u8], limits: &FrameLimits) -> Result<Parsed<'a>, Diagnostic> {
-    let Some((declared, prefix)) = varint::decode(buf).map_err(overflow)? else {
+    let Some((declared, rest)) = varint::split(buf).map_err(overflow)? else {
         return Ok(Parsed::NeedMore { total: None });
     };
     let Some(frame_len) = within(declared, limits.frame_len) else {
         return Err(frame_too_large(declared, limits));
     };
-    let total = prefix + frame_len;
-    let body = buf.get(prefix..total);
-    let mut fields = Fields {
-        rest: body.unwrap_or(&buf[prefix..]),
-        whole: body.is_some(),
-    };
-    match fields.frame(frame_len, limits) {
-        Ok(frame) => Ok(Parsed::Frame {
-            frame,
-            consumed: total,
-        }),
-        Err(Stop::Wait) => Ok(Parsed::NeedMore { total: Some(total) }),
-        Err(Stop::Refuse(diagnostic)) => Err(diagnostic),
+    let total = buf.len() - rest.len() + frame_len;
+    match rest.get(..frame_len) {
+        Some(body) => match Fields::<true>(body).frame(frame_len, limits) {
+            Ok(frame) => Ok(Parsed::Frame { frame, consumed: total }),
+            Err(stop) => stop.verdict(total),
+        },
+        None => parse_partial(rest, frame_len, total, limits),
+    }
+}
+
+/// A frame that has not arrived whole may prove already that it never will be right.
+fn parse_partial<'a>(
+    arrived: &'a [u8],
+    frame_len: usize,
+    total: usize,
+    limits: &FrameLimits,
+) -> Result<Parsed<'a>, Diagnostic> {
+    match Fields::<false>(arrived).frame(frame_len, limits) {
+        Ok(_) => Ok(Parsed::NeedMore { total: Some(total) }),
+        Err(stop) => stop.verdict(total),
     }
 }
 
@@ -145,50 +152,54 @@ enum Stop {
     Refuse(Diagnostic),
 }
 
-/// A cursor over `frame_bytes`, as far as they have arrived.
-struct Fields<'a> {
-    rest: &'a [u8],
-    /// Whether nothing of the frame is missing, so that running out of bytes is the frame's own fault.
-    whole: bool,
+impl Stop {
+    #[cold]
+    fn verdict<'a>(self, total: usize) -> Result<Parsed<'a>, Diagnostic> {
+        match self {
+            Self::Wait => Ok(Parsed::NeedMore { total: Some(total) }),
+            Self::Refuse(diagnostic) => Err(diagnostic),
+        }
+    }
 }
 
-impl<'a> Fields<'a> {
+/// A cursor over `frame_bytes`. `WHOLE` tells that nothing of the frame is missing, so that running out of bytes is the
+/// frame's own fault; the two cases are compiled apart, since nearly all frames are whole.
+struct Fields<'a, const WHOLE: bool>(&'a [u8]);
+
+impl<'a, const WHOLE: bool> Fields<'a, WHOLE> {
+    /// The frame, its payload as far as it has arrived.
     #[inline]
-    fn frame(&mut self, frame_len: usize, limits: &FrameLimits) -> Result<Frame<'a>, Stop> {
-        let arrived = self.rest.len();
+    fn frame(mut self, frame_len: usize, limits: &FrameLimits) -> Result<Frame<'a>, Stop> {
+        let arrived = self.0.len();
         let kind = self.kind()?;
         let channel = ChannelId::new(self.identifier("channel_id")?);
         let sequence = Sequence::new(self.identifier("sequence")?);
         let payload_len = self.payload_len(kind, limits)?;
-        let left = frame_len - (arrived - self.rest.len());
+        let left = frame_len - (arrived - self.0.len());
         if payload_len != left {
             return Err(Stop::Refuse(disagreement(payload_len, left)));
-        }
-        if !self.whole {
-            return Err(Stop::Wait);
         }
         Ok(Frame {
             kind,
             channel,
             sequence,
-            payload: self.rest,
+            payload: self.0,
         })
     }
 
     #[inline]
     fn kind(&mut self) -> Result<FrameType, Stop> {
-        let Some((&code, rest)) = self.rest.split_first() else {
-            return Err(self.ran_out());
+        let Some((&code, rest)) = self.0.split_first() else {
+            return Err(Self::ran_out());
         };
-        self.rest = rest;
+        self.0 = rest;
         FrameType::from_code(code).ok_or(Stop::Refuse(Diagnostic::InvalidFrameType { code }))
     }
 
     #[inline]
     fn identifier(&mut self, field: &'static str) -> Result<u32, Stop> {
         let value = self.varint()?;
-        u32::try_from(value)
-            .map_err(|_| Stop::Refuse(Diagnostic::IdentifierOutOfRange { field, value }))
+        u32::try_from(value).map_err(|_| Stop::Refuse(Diagnostic::IdentifierOutOfRange { field, value }))
     }
 
     #[inline]
@@ -204,18 +215,19 @@ impl<'a> Fields<'a> {
 
     #[inline]
     fn varint(&mut self) -> Result<u64, Stop> {
-        match varint::decode(self.rest) {
-            Ok(Some((value, taken))) => {
-                self.rest = &self.rest[taken..];
+        match varint::split(self.0) {
+            Ok(Some((value, rest))) => {
+                self.0 = rest;
                 Ok(value)
             }
-            Ok(None) => Err(self.ran_out()),
+            Ok(None) => Err(Self::ran_out()),
             Err(error) => Err(Stop::Refuse(overflow(error))),
         }
     }
 
-    fn ran_out(&self) -> Stop {
-        if self.whole {
+    #[cold]
+    fn ran_out() -> Stop {
+        if WHOLE {
             Stop::Refuse(Diagnostic::TruncatedFrame)
         } else {
             Stop::Wait

@@ -11,9 +11,7 @@ use zeroize::Zeroizing;
 use crate::limits::{MAX_DEVICE_ID, MAX_HANDLE, MAX_TEXT};
 
 /// A virtual channel of one connection (CCP-1, Routing Semantics).
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChannelId(u32);
 
@@ -37,9 +35,7 @@ impl ChannelId {
 }
 
 /// A sender's frame counter (CCP-1, Sequence Numbers).
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Sequence(u32);
 
@@ -109,13 +105,7 @@ pub enum IdError {
     },
 }
 
-fn check(
-    what: &'static str,
-    text: &str,
-    len: usize,
-    limit: usize,
-    allowed: fn(char) -> bool,
-) -> Result<(), IdError> {
+fn check(what: &'static str, text: &str, len: usize, limit: usize, allowed: fn(char) -> bool) -> Result<(), IdError> {
     if text.is_empty() {
         Err(IdError::Empty { what })
     } else if len > limit {
@@ -128,9 +118,7 @@ fn check(
 }
 
 fn check_device(text: &str) -> Result<(), IdError> {
-    check("device_id", text, text.len(), MAX_DEVICE_ID, |c| {
-        c.is_ascii_graphic()
-    })
+    check("device_id", text, text.len(), MAX_DEVICE_ID, |c| c.is_ascii_graphic())
 }
 
 fn check_handle(text: &str) -> Result<(), IdError> {
@@ -290,9 +278,7 @@ impl SessionToken {
     /// # Errors
     /// [`IdError`] tells what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        check("session", text, text.len(), MAX_TEXT, |c| {
-            c.is_ascii_graphic()
-        })?;
+        check("session", text, text.len(), MAX_TEXT, |c| c.is_ascii_graphic())?;
         Ok(Self(Zeroizing::new(text.to_owned())))
     }
 

@@ -45,8 +45,7 @@ pub enum FrameType {
 }
 
 // One bit per code, so that a class is a shift and a mask. The shapes are CCP-1, Frame Types and decisions § 2.
-const OPAQUE: u32 =
-    bit(FrameType::Msg) | bit(FrameType::KeyUpdate) | bit(FrameType::GroupEvent) | MEDIA;
+const OPAQUE: u32 = bit(FrameType::Msg) | bit(FrameType::KeyUpdate) | bit(FrameType::GroupEvent) | MEDIA;
 const MEDIA: u32 = bit(FrameType::Typing) | bit(FrameType::VoiceFrame) | bit(FrameType::VideoFrame);
 
 const fn bit(kind: FrameType) -> u32 {

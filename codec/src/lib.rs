@@ -70,9 +70,7 @@ pub mod varint;
 
 pub use diagnostic::Diagnostic;
 pub use frame::{Frame, Parsed};
-pub use ids::{
-    CallId, ChannelId, DeviceId, GroupId, Handle, IdError, Sequence, SessionToken, UserId,
-};
+pub use ids::{CallId, ChannelId, DeviceId, GroupId, Handle, IdError, Sequence, SessionToken, UserId};
 pub use kind::FrameType;
 pub use limits::FrameLimits;
 pub use stage::Stage;

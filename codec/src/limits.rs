@@ -11,8 +11,7 @@ pub const MAX_CONTROL_PAYLOAD: usize = 256 << 10;
 
 /// The largest payload that fits a legal frame whatever its channel and sequence. A relay renumbers frames, so a
 /// payload above this may be legal as it came and illegal as it would leave.
-pub const MAX_RELAYED_PAYLOAD: usize =
-    MAX_FRAME_LEN - 1 - MAX_U32_VARINT_LEN - MAX_U32_VARINT_LEN - 4;
+pub const MAX_RELAYED_PAYLOAD: usize = MAX_FRAME_LEN - 1 - MAX_U32_VARINT_LEN - MAX_U32_VARINT_LEN - 4;
 
 /// The longest minimal varint of a 32-bit number.
 pub const MAX_U32_VARINT_LEN: usize = 5;

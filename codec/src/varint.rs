@@ -15,24 +15,36 @@ pub struct Overflow;
 /// [`Overflow`], as soon as the bytes present prove it.
 #[inline]
 pub fn decode(buf: &[u8]) -> Result<Option<(u64, usize)>, Overflow> {
-    // Types, channels and payload lengths of chat are mostly one byte, sequences two: those leave before the loop.
+    Ok(split(buf)?.map(|(value, rest)| (value, buf.len() - rest.len())))
+}
+
+/// [`decode`], for a reader that goes on behind the number.
+#[inline]
+pub(crate) fn split(buf: &[u8]) -> Result<Option<(u64, &[u8])>, Overflow> {
     match *buf {
-        [a, ..] if a < 0x80 => Ok(Some((u64::from(a), 1))),
-        [a, b, ..] if b < 0x80 => Ok(Some((u64::from(a & 0x7f) | u64::from(b) << 7, 2))),
-        _ => decode_long(buf),
+        // Most numbers of a frame take one byte; sequences and the lengths of texts two or three.
+        [a, ref rest @ ..] if a < 0x80 => Ok(Some((u64::from(a), rest))),
+        [a, b, ref rest @ ..] if b < 0x80 => Ok(Some((low(a) | u64::from(b) << 7, rest))),
+        [a, b, c, ref rest @ ..] if c < 0x80 => Ok(Some((low(a) | low(b) << 7 | u64::from(c) << 14, rest))),
+        _ => split_long(buf),
     }
 }
 
-fn decode_long(buf: &[u8]) -> Result<Option<(u64, usize)>, Overflow> {
+#[inline]
+fn low(byte: u8) -> u64 {
+    u64::from(byte & 0x7f)
+}
+
+fn split_long(buf: &[u8]) -> Result<Option<(u64, &[u8])>, Overflow> {
     let mut value = 0_u64;
     for (index, &byte) in buf.iter().take(MAX_VARINT_LEN).enumerate() {
         // The tenth byte holds bit 63 alone; anything more, a continuation included, does not fit.
         if index == MAX_VARINT_LEN - 1 && byte > 1 {
             return Err(Overflow);
         }
-        value |= u64::from(byte & 0x7f) << (7 * index);
+        value |= low(byte) << (7 * index);
         if byte < 0x80 {
-            return Ok(Some((value, index + 1)));
+            return Ok(Some((value, &buf[index + 1..])));
         }
     }
     Ok(None)
@@ -42,8 +54,9 @@ fn decode_long(buf: &[u8]) -> Result<Option<(u64, usize)>, Overflow> {
 #[inline]
 #[must_use]
 pub const fn len(value: u64) -> usize {
-    let bits = 64 - (value | 1).leading_zeros() as usize;
-    bits.div_ceil(7)
+    // A seventh of the bits, rounded up, without a division.
+    let highest = 63 - (value | 1).leading_zeros() as usize;
+    (highest * 9 + 73) / 64
 }
 
 /// Writes the minimal encoding of `value` to the start of `out` and returns its length.

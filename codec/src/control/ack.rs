@@ -76,9 +76,7 @@ impl Ack {
             return None;
         }
         let value = digits.iter().try_fold(0_u64, |value, digit| {
-            digit
-                .is_ascii_digit()
-                .then(|| value * 10 + u64::from(digit - b'0'))
+            digit.is_ascii_digit().then(|| value * 10 + u64::from(digit - b'0'))
         })?;
         u32::try_from(value).ok().map(Sequence::new)
     }

@@ -107,9 +107,10 @@ pub struct CallStats {
 /// Codecs and duplex mode; every member is advice to the other client.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self", default)]
-#[allow(missing_docs)]
 pub struct Media {
+    /// What of audio.
     pub audio: Option<Audio>,
+    /// What of video; none is an audio call.
     pub video: Option<Video>,
     /// `full_duplex` or `half_duplex`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,54 +120,80 @@ pub struct Media {
 /// Opus.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self", default)]
-#[allow(missing_docs)]
 pub struct Audio {
+    /// `opus`
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub codec: Option<Text>,
+    /// Bits per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bitrate: Option<u32>,
+    /// Hertz.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sample_rate: Option<u32>,
+    /// 1 is mono.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<u32>,
+    /// Forward error correction.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fec: Option<bool>,
+    /// Silence is not sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dtx: Option<bool>,
 }
 
 /// VP8.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self", default)]
-#[allow(missing_docs)]
 pub struct Video {
+    /// `vp8`
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub codec: Option<Text>,
+    /// Bits per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bitrate: Option<u32>,
+    /// No larger pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_resolution: Option<Resolution>,
+    /// Pictures per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub frame_rate: Option<f64>,
+    /// Whether quality follows the path.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub adaptive: Option<bool>,
 }
 
 /// Pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
-#[allow(missing_docs)]
 pub struct Resolution {
+    /// Across.
     pub width: u32,
+    /// Down.
     pub height: u32,
 }
 
 /// Paths beside the relay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self", default)]
-#[allow(missing_docs)]
 pub struct Transport {
+    /// Whether the relay is wanted all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub prefer_relay: Option<bool>,
+    /// Where the caller might be reached.
     pub udp_candidates: Vec<Candidate>,
+    /// Of the keys to expect there.
     pub fingerprints: Vec<Text>,
 }
 
 /// An address of the caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
-#[allow(missing_docs)]
 pub struct Candidate {
+    /// An IP address.
     pub address: Text,
+    /// Its port.
     pub port: u16,
+    /// `udp`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Text>,
 }
@@ -174,28 +201,42 @@ pub struct Candidate {
 /// Measured; whole numbers or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self", default)]
-#[allow(missing_docs)]
 pub struct AudioStats {
+    /// Bits per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bitrate: Option<f64>,
+    /// A fraction of 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub packet_loss: Option<f64>,
+    /// Milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter_ms: Option<f64>,
+    /// Milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rtt_ms: Option<f64>,
 }
 
 /// Measured; whole numbers or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self", default)]
-#[allow(missing_docs)]
 pub struct VideoStats {
+    /// Bits per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bitrate: Option<f64>,
+    /// A fraction of 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub packet_loss: Option<f64>,
+    /// Milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter_ms: Option<f64>,
+    /// As shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub frames_per_second: Option<f64>,
 }
 
 objects!(
-    CallOffer, CallAnswer, CallEnd, CallStats, Media, Audio, Video, Resolution, Transport,
-    Candidate, AudioStats, VideoStats
+    CallOffer, CallAnswer, CallEnd, CallStats, Media, Audio, Video, Resolution, Transport, Candidate, AudioStats,
+    VideoStats
 );
 
 /// An object that belongs to the clients, `system` apart, which the server sets on what it says by itself. Clients

@@ -45,9 +45,7 @@ impl Problem {
     /// The title, when it is one that this crate knows.
     #[must_use]
     pub fn known(&self) -> Option<Title> {
-        Title::ALL
-            .into_iter()
-            .find(|title| title.as_str() == self.title)
+        Title::ALL.into_iter().find(|title| title.as_str() == self.title)
     }
 }
 

@@ -19,14 +19,12 @@ pub fn parse<T: DeserializeOwned>(payload: &[u8], scratch: &mut Vec<u8>) -> Resu
     // The depth limit is what stands between a payload of brackets and the stack: unknown members are skipped by
     // recursion.
     let mut buffers = Buffers::with_max_depth(payload.len(), MAX_JSON_DEPTH);
-    simd_json::serde::from_slice_with_buffers(scratch, &mut buffers)
-        .map_err(|error| describe(&error))
+    simd_json::serde::from_slice_with_buffers(scratch, &mut buffers).map_err(|error| describe(&error))
 }
 
 /// Appends `value` as JSON.
 pub fn write<T: Serialize>(value: &T, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, value)
-        .expect("control payloads have string keys and a Vec takes every byte");
+    serde_json::to_writer(out, value).expect("control payloads have string keys and a Vec takes every byte");
 }
 
 /// The parser's words, short enough for an ERROR frame.

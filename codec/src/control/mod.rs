@@ -20,8 +20,8 @@ mod version;
 pub use ack::Ack;
 pub use auth::{Auth, AuthProof, AuthSecret, Ready};
 pub use call::{
-    Audio, AudioStats, CallAnswer, CallEnd, CallOffer, CallStats, Candidate, Media, Metadata,
-    Resolution, Transport, Video, VideoStats,
+    Audio, AudioStats, CallAnswer, CallEnd, CallOffer, CallStats, Candidate, Media, Metadata, Resolution, Transport,
+    Video, VideoStats,
 };
 pub use channel::{Join, Leave, Presence, PresenceUpdate};
 pub use error::Problem;

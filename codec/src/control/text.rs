@@ -128,14 +128,9 @@ impl<'de> Deserialize<'de> for HexBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(FromText("hex digits", |text| {
             if text.len() > MAX_HANDSHAKE_HEX {
-                return Err(format!(
-                    "{} hex digits exceed {MAX_HANDSHAKE_HEX}",
-                    text.len()
-                ));
+                return Err(format!("{} hex digits exceed {MAX_HANDSHAKE_HEX}", text.len()));
             }
-            hex::decode(text)
-                .map(Self)
-                .map_err(|error| format!("no hex: {error}"))
+            hex::decode(text).map(Self).map_err(|error| format!("no hex: {error}"))
         }))
     }
 }

@@ -21,7 +21,5 @@ pub fn negotiate(
         .copied()
         .filter(|&version| theirs.contains(&u64::from(version)))
         .max()
-        .ok_or_else(|| Diagnostic::VersionMismatch {
-            ours: ours.to_vec(),
-        })
+        .ok_or_else(|| Diagnostic::VersionMismatch { ours: ours.to_vec() })
 }

@@ -1,12 +1,10 @@
 //! The control payloads after the handshake, in the specification's own examples.
 
 use commucat_proto::control::{
-    Ack, CallAnswer, CallEnd, CallOffer, CallStats, GroupCreate, GroupInvite, Join, Leave,
-    Presence, PresenceUpdate, Problem, Role, Text, UserProfile, parse, write,
+    Ack, CallAnswer, CallEnd, CallOffer, CallStats, GroupCreate, GroupInvite, Join, Leave, Presence, PresenceUpdate,
+    Problem, Role, Text, UserProfile, parse, write,
 };
-use commucat_proto::{
-    CallId, ChannelId, DeviceId, Diagnostic, GroupId, Handle, Sequence, Title, UserId,
-};
+use commucat_proto::{CallId, ChannelId, DeviceId, Diagnostic, GroupId, Handle, Sequence, Title, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -82,15 +80,9 @@ fn a_plain_ack_is_eight_bytes_and_its_number() {
         let mut out = Vec::new();
         Ack::write_plain(Sequence::new(sequence), &mut out);
         assert_eq!(out, payload.as_bytes());
-        assert_eq!(
-            Ack::read_plain(payload.as_bytes()),
-            Some(Sequence::new(sequence))
-        );
+        assert_eq!(Ack::read_plain(payload.as_bytes()), Some(Sequence::new(sequence)));
         assert_eq!(read::<Ack>(payload), Ack::of(Sequence::new(sequence)));
-        assert_eq!(
-            written(&Ack::of(Sequence::new(sequence))),
-            json!({ "ack": sequence })
-        );
+        assert_eq!(written(&Ack::of(Sequence::new(sequence))), json!({ "ack": sequence }));
     }
 }
 
@@ -121,10 +113,7 @@ fn a_range_is_acknowledged_in_one_frame() {
     Ack::write_range(Sequence::new(10), Sequence::new(42), &mut out);
     assert_eq!(out, b"{\"ack\":42,\"from\":10}");
     let ack: Ack = parse(&out, &mut Vec::new()).unwrap();
-    assert_eq!(
-        (ack.from, ack.ack),
-        (Some(Sequence::new(10)), Some(Sequence::new(42)))
-    );
+    assert_eq!((ack.from, ack.ack), (Some(Sequence::new(10)), Some(Sequence::new(42))));
 }
 
 #[test]
@@ -201,8 +190,7 @@ fn the_servers_presence_always_has_entity_and_state() {
 
 #[test]
 fn a_clients_presence_may_say_anything_about_itself() {
-    let update: PresenceUpdate =
-        read(r#"{"state":"away","entity":"somebody else","user":"nobody"}"#);
+    let update: PresenceUpdate = read(r#"{"state":"away","entity":"somebody else","user":"nobody"}"#);
     assert_eq!(update.state, Some(text("away")));
     assert_eq!(read::<PresenceUpdate>("{}").state, None);
     refused::<PresenceUpdate>(r#"{"state":1}"#);
@@ -222,11 +210,7 @@ fn an_error_has_the_shape_of_rfc_9457() {
     assert_eq!(problem.known(), Some(Title::HandshakeFailed));
     let foreign: Problem = read(r#"{"title":"Teapot","status":418}"#);
     assert_eq!(
-        (
-            foreign.known(),
-            foreign.kind.as_ref(),
-            foreign.detail.as_ref()
-        ),
+        (foreign.known(), foreign.kind.as_ref(), foreign.detail.as_ref()),
         (None, "about:blank", "")
     );
 }
@@ -250,14 +234,8 @@ fn group_create_lists_members_and_roles() {
         r#"{"group_id": "optional-client-generated", "members": ["owner-device", "peer-device"],
             "roles": {"peer-device": "admin"}, "relay": true}"#,
     );
-    assert_eq!(
-        create.group_id.unwrap().as_str(),
-        "optional-client-generated"
-    );
-    assert_eq!(
-        create.members,
-        [device("owner-device"), device("peer-device")]
-    );
+    assert_eq!(create.group_id.unwrap().as_str(), "optional-client-generated");
+    assert_eq!(create.members, [device("owner-device"), device("peer-device")]);
     assert_eq!(create.roles.get("peer-device"), Some(&Role::Admin));
     assert!(create.relay);
     assert_eq!(read::<GroupCreate>("{}"), GroupCreate::default());
@@ -274,17 +252,10 @@ fn group_create_lists_members_and_roles() {
 
 #[test]
 fn group_invite_makes_a_member_unless_it_says_more() {
-    let invite: GroupInvite =
-        read(r#"{"group_id": "grp-123", "device": "new-device", "role": "owner"}"#);
-    assert_eq!(
-        (invite.role, invite.role.granted()),
-        (Role::Owner, Role::Admin)
-    );
+    let invite: GroupInvite = read(r#"{"group_id": "grp-123", "device": "new-device", "role": "owner"}"#);
+    assert_eq!((invite.role, invite.role.granted()), (Role::Owner, Role::Admin));
     let invite: GroupInvite = read(r#"{"group_id": "grp-123", "device": "new-device"}"#);
-    assert_eq!(
-        (invite.role, invite.role.granted()),
-        (Role::Member, Role::Member)
-    );
+    assert_eq!((invite.role, invite.role.granted()), (Role::Member, Role::Member));
     refused::<GroupInvite>(r#"{"group_id": "grp-123"}"#);
     refused::<GroupInvite>(r#"{"device": "d"}"#);
 }
@@ -348,10 +319,7 @@ fn wrong_types_inside_a_call_offer_are_refused() {
         ("/media/video/max_resolution", json!([640, 360])),
         ("/media/mode", json!(2)),
         ("/transport/udp_candidates", json!({})),
-        (
-            "/transport/udp_candidates/0",
-            json!(["198.51.100.10", 3478, "udp"]),
-        ),
+        ("/transport/udp_candidates/0", json!(["198.51.100.10", 3478, "udp"])),
         ("/transport/udp_candidates/0/port", json!(65_536)),
         ("/expires_at", json!("soon")),
         ("/metadata", json!([])),
@@ -384,12 +352,8 @@ fn a_call_end_that_the_server_makes_up_says_so() {
         written(&end),
         json!({"call_id": "c", "reason": "failure", "metadata": {"system": true}})
     );
-    let end: CallEnd =
-        read(r#"{"call_id":"c","reason":"hangup","metadata":{"system":{"of":"mine"},"more":[1]}}"#);
-    assert_eq!(
-        (end.reason, end.metadata.unwrap().system),
-        (Some(text("hangup")), None)
-    );
+    let end: CallEnd = read(r#"{"call_id":"c","reason":"hangup","metadata":{"system":{"of":"mine"},"more":[1]}}"#);
+    assert_eq!((end.reason, end.metadata.unwrap().system), (Some(text("hangup")), None));
 }
 
 #[test]
@@ -404,4 +368,17 @@ fn call_stats_take_whole_and_broken_numbers() {
     assert_eq!(stats.audio.unwrap().rtt_ms, Some(95.0));
     assert_eq!(stats.direction, Some(text("send")));
     refused::<CallStats>(r#"{"call_id":"c","audio":{"jitter_ms":"8"}}"#);
+}
+
+#[test]
+fn what_an_offer_does_not_say_is_not_written() {
+    let offer: CallOffer = read(
+        r#"{"call_id":"c","from":"a","to":["b"],"media":{"audio":{"codec":"opus"},"video":null},
+            "transport":{"udp_candidates":[{"address":"::1","port":1}]}}"#,
+    );
+    assert_eq!(
+        written(&offer),
+        json!({"call_id": "c", "from": "a", "to": ["b"], "media": {"audio": {"codec": "opus"}, "video": null},
+               "transport": {"udp_candidates": [{"address": "::1", "port": 1}], "fingerprints": []}})
+    );
 }

@@ -29,11 +29,7 @@ fn nested(depth: usize, open: &str, close: &str) -> Vec<u8> {
 #[test]
 fn a_payload_of_nothing_but_brackets_is_refused() {
     for bracket in ["[", "{", "]", "}", "{\"x\":", "[["] {
-        refused(
-            bracket
-                .repeat(MAX_CONTROL_PAYLOAD / bracket.len())
-                .as_bytes(),
-        );
+        refused(bracket.repeat(MAX_CONTROL_PAYLOAD / bracket.len()).as_bytes());
     }
     let half = MAX_CONTROL_PAYLOAD / 2 - 8;
     refused(&nested(half, "[", "]"));
@@ -90,8 +86,7 @@ fn a_member_that_comes_twice_is_refused() {
 #[test]
 fn escapes_and_white_space_are_json_like_any_other() {
     let plain = join(br#"{"group_id":"a\"b/c","relay":true}"#).unwrap();
-    let escaped =
-        join(b"\n{ \"\\u0067roup_id\" :\t\"a\\u0022b\\/c\" , \"relay\":true}\r\n ").unwrap();
+    let escaped = join(b"\n{ \"\\u0067roup_id\" :\t\"a\\u0022b\\/c\" , \"relay\":true}\r\n ").unwrap();
     assert_eq!(plain, escaped);
 }
 

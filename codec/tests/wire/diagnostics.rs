@@ -20,19 +20,11 @@ fn refused(bytes: &[u8], title: &str, status: u16) {
 fn titles_and_statuses_are_exact() {
     let table = [
         (Title::InvalidFrameType, "Invalid Frame Type", 400),
-        (
-            Title::ProtocolVersionMismatch,
-            "Protocol Version Mismatch",
-            409,
-        ),
+        (Title::ProtocolVersionMismatch, "Protocol Version Mismatch", 409),
         (Title::InvalidControlPayload, "Invalid Control Payload", 400),
         (Title::FrameTooLarge, "Frame Too Large", 413),
         (Title::PayloadTooLarge, "Payload Too Large", 413),
-        (
-            Title::ControlPayloadTooLarge,
-            "Control Payload Too Large",
-            413,
-        ),
+        (Title::ControlPayloadTooLarge, "Control Payload Too Large", 413),
         (Title::IdentifierOutOfRange, "Identifier Out Of Range", 400),
         (Title::PairingRequired, "PairingRequired", 403),
         (Title::VarintOverflow, "Varint Overflow", 400),
@@ -64,11 +56,7 @@ fn no_two_titles_read_the_same() {
 #[test]
 fn every_diagnostic_has_the_title_of_the_specifications_table() {
     let table = [
-        (
-            Diagnostic::InvalidFrameType { code: 0 },
-            "Invalid Frame Type",
-            400,
-        ),
+        (Diagnostic::InvalidFrameType { code: 0 }, "Invalid Frame Type", 400),
         (
             Diagnostic::VersionMismatch { ours: vec![1] },
             "Protocol Version Mismatch",
@@ -76,26 +64,17 @@ fn every_diagnostic_has_the_title_of_the_specifications_table() {
         ),
         (Diagnostic::invalid("x"), "Invalid Control Payload", 400),
         (
-            Diagnostic::FrameTooLarge {
-                declared: 2,
-                limit: 1,
-            },
+            Diagnostic::FrameTooLarge { declared: 2, limit: 1 },
             "Frame Too Large",
             413,
         ),
         (
-            Diagnostic::PayloadTooLarge {
-                declared: 2,
-                limit: 1,
-            },
+            Diagnostic::PayloadTooLarge { declared: 2, limit: 1 },
             "Payload Too Large",
             413,
         ),
         (
-            Diagnostic::ControlPayloadTooLarge {
-                declared: 2,
-                limit: 1,
-            },
+            Diagnostic::ControlPayloadTooLarge { declared: 2, limit: 1 },
             "Control Payload Too Large",
             413,
         ),
@@ -117,10 +96,7 @@ fn every_diagnostic_has_the_title_of_the_specifications_table() {
         ),
     ];
     for (diagnostic, title, status) in table {
-        assert_eq!(
-            (diagnostic.title().as_str(), diagnostic.status()),
-            (title, status)
-        );
+        assert_eq!((diagnostic.title().as_str(), diagnostic.status()), (title, status));
     }
 }
 
@@ -134,11 +110,7 @@ fn an_unassigned_type_is_refused_as_soon_as_it_is_seen() {
 #[test]
 fn a_frame_of_16_mib_and_one_byte_is_refused_from_its_first_bytes() {
     refused(b"\x81\x80\x80\x08", "Frame Too Large", 413);
-    refused(
-        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-        "Frame Too Large",
-        413,
-    );
+    refused(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "Frame Too Large", 413);
     let total = Some(4 + 16_777_216);
     assert_eq!(parse(b"\x80\x80\x80\x08"), Ok(Parsed::NeedMore { total }));
 }
@@ -159,16 +131,8 @@ fn a_frame_of_exactly_16_mib_is_accepted() {
 
 #[test]
 fn a_payload_length_beyond_the_frame_limit_is_payload_too_large() {
-    refused(
-        b"\x08\x05\x00\x01\x81\x80\x80\x08x",
-        "Payload Too Large",
-        413,
-    );
-    refused(
-        b"\x08\x03\x00\x01\x81\x80\x80\x08x",
-        "Payload Too Large",
-        413,
-    );
+    refused(b"\x08\x05\x00\x01\x81\x80\x80\x08x", "Payload Too Large", 413);
+    refused(b"\x08\x03\x00\x01\x81\x80\x80\x08x", "Payload Too Large", 413);
     // The limit itself is no matter of size: the frame has no room for it.
     refused(b"\x08\x05\x00\x01\x80\x80\x80\x08x", "Truncated Frame", 400);
 }
@@ -205,16 +169,8 @@ fn every_control_type_has_the_control_limit_and_no_opaque_one_has() {
 
 #[test]
 fn identifiers_beyond_32_bits_are_refused() {
-    refused(
-        b"\x09\x05\x80\x80\x80\x80\x10\x01\x01x",
-        "Identifier Out Of Range",
-        400,
-    );
-    refused(
-        b"\x09\x05\x00\x80\x80\x80\x80\x10\x01x",
-        "Identifier Out Of Range",
-        400,
-    );
+    refused(b"\x09\x05\x80\x80\x80\x80\x10\x01\x01x", "Identifier Out Of Range", 400);
+    refused(b"\x09\x05\x00\x80\x80\x80\x80\x10\x01x", "Identifier Out Of Range", 400);
     refused(
         b"\x0e\x05\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01\x01x",
         "Identifier Out Of Range",
@@ -230,11 +186,7 @@ fn overflowing_varints_are_refused_in_every_field() {
         refused(varint, "Varint Overflow", 400);
         refused(&[b"\x20\x05", varint].concat(), "Varint Overflow", 400);
         refused(&[b"\x20\x05\x00", varint].concat(), "Varint Overflow", 400);
-        refused(
-            &[b"\x20\x05\x00\x01", varint].concat(),
-            "Varint Overflow",
-            400,
-        );
+        refused(&[b"\x20\x05\x00\x01", varint].concat(), "Varint Overflow", 400);
     }
 }
 
@@ -270,8 +222,7 @@ fn lengths_that_disagree_are_refused_before_the_payload_arrives() {
 
 #[test]
 fn non_minimal_varints_are_accepted_in_every_field() {
-    let bytes =
-        b"\x92\x80\x80\x00\x05\x81\x80\x80\x80\x80\x80\x80\x80\x80\x00\x82\x80\x00\x81\x80\x00x";
+    let bytes = b"\x92\x80\x80\x00\x05\x81\x80\x80\x80\x80\x80\x80\x80\x80\x00\x82\x80\x00\x81\x80\x00x";
     let Ok(Parsed::Frame { frame, consumed }) = parse(bytes) else {
         panic!("refused");
     };
@@ -291,10 +242,7 @@ fn limits_can_be_lowered() {
     let title = |bytes: &[u8]| frame::parse(bytes, &limits).unwrap_err().title();
     assert_eq!(title(b"\x41"), Title::FrameTooLarge);
     assert_eq!(title(b"\x40\x05\x00\x01\x41"), Title::PayloadTooLarge);
-    assert_eq!(
-        title(b"\x40\x03\x00\x01\x09"),
-        Title::ControlPayloadTooLarge
-    );
+    assert_eq!(title(b"\x40\x03\x00\x01\x09"), Title::ControlPayloadTooLarge);
     assert_eq!(
         frame::parse(b"\x40\x05\x00\x01\x3c", &limits),
         Ok(Parsed::NeedMore { total: Some(65) })
@@ -305,10 +253,7 @@ fn limits_can_be_lowered() {
 fn details_tell_the_numbers() {
     let detail = |bytes: &[u8]| parse(bytes).unwrap_err().to_string();
     assert_eq!(detail(b"\x05\x7f"), "frame type 0x7f is not assigned");
-    assert_eq!(
-        detail(b"\x81\x80\x80\x08"),
-        "frame_len 16777217 exceeds 16777216"
-    );
+    assert_eq!(detail(b"\x81\x80\x80\x08"), "frame_len 16777217 exceeds 16777216");
     assert_eq!(
         detail(b"\x09\x05\x80\x80\x80\x80\x10"),
         "channel_id 4294967296 exceeds 32 bits"

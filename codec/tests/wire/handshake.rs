@@ -1,8 +1,7 @@
 //! HELLO, AUTH, the ready ACK and version negotiation (CCP-1, Handshake and Version Negotiation; decisions § 4).
 
 use commucat_proto::control::{
-    Auth, AuthProof, AuthSecret, Hello, HexBytes, HexKey, Ready, Text, UserClaim, UserProfile,
-    negotiate, parse, write,
+    Auth, AuthProof, AuthSecret, Hello, HexBytes, HexKey, Ready, Text, UserClaim, UserProfile, negotiate, parse, write,
 };
 use commucat_proto::{Diagnostic, Handle, SessionToken, Title, UserId};
 use serde_json::{Value, json};
@@ -39,18 +38,12 @@ fn profile() -> UserProfile {
 #[test]
 fn the_specifications_hello_is_read() {
     let read = read(&hello()).unwrap();
-    assert_eq!(
-        (read.pattern.as_str(), read.device_id.as_str()),
-        ("XK", "dev-1")
-    );
+    assert_eq!((read.pattern.as_str(), read.device_id.as_str()), ("XK", "dev-1"));
     assert_eq!(
         (read.client_static.0[31], &read.handshake.0[..]),
         (0xff, &b"\x0a\x0b"[..])
     );
-    assert_eq!(
-        (read.protocol_version, read.supported_versions),
-        (None, Some(vec![1]))
-    );
+    assert_eq!((read.protocol_version, read.supported_versions), (None, Some(vec![1])));
     let user = read.user.unwrap();
     assert_eq!(user.id.unwrap().as_str(), "u-1");
     assert_eq!(user.handle.unwrap().as_str(), "cat");
@@ -92,13 +85,7 @@ fn unknown_members_of_a_hello_are_ignored() {
 #[test]
 fn null_in_an_optional_member_means_absent() {
     let mut value = hello();
-    for name in [
-        "protocol_version",
-        "supported_versions",
-        "user",
-        "device_public",
-        "zkp",
-    ] {
+    for name in ["protocol_version", "supported_versions", "user", "device_public", "zkp"] {
         value[name] = Value::Null;
     }
     let read = read(&value).unwrap();
@@ -253,10 +240,7 @@ fn the_ready_ack_says_ok() {
             "user": {"id": "u-1", "user_id": "u-1", "handle": "cat", "display_name": "Cat"}
         })
     );
-    assert_eq!(
-        parse::<Ready>(&out, &mut Vec::new()),
-        Ok(Ready::new(profile()))
-    );
+    assert_eq!(parse::<Ready>(&out, &mut Vec::new()), Ok(Ready::new(profile())));
 }
 
 #[test]
@@ -269,12 +253,7 @@ fn a_profile_without_id_or_handle_is_none() {
 
 #[test]
 fn the_highest_common_version_is_spoken() {
-    type Row = (
-        Option<u64>,
-        Option<&'static [u64]>,
-        &'static [u16],
-        Option<u16>,
-    );
+    type Row = (Option<u64>, Option<&'static [u64]>, &'static [u16], Option<u16>);
     let table: [Row; 13] = [
         // Neither member: v1.
         (None, None, &[1], Some(1)),
@@ -297,11 +276,7 @@ fn the_highest_common_version_is_spoken() {
     ];
     for (single, array, ours, expected) in table {
         let agreed = negotiate(single, array, ours);
-        assert_eq!(
-            agreed.as_ref().ok(),
-            expected.as_ref(),
-            "{single:?} {array:?} {ours:?}"
-        );
+        assert_eq!(agreed.as_ref().ok(), expected.as_ref(), "{single:?} {array:?} {ours:?}");
         if let Err(refused) = agreed {
             assert_eq!(
                 (refused.title().as_str(), refused.status()),

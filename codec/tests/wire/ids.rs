@@ -14,11 +14,7 @@ fn a_device_id_is_1_to_128_visible_ascii_characters() {
         Err(IdError::TooLong { what, limit: 128 })
     );
     for text in [" ", "a b", "a\n", "\u{7f}", "é", "a\0"] {
-        assert_eq!(
-            DeviceId::parse(text),
-            Err(IdError::Character { what }),
-            "{text:?}"
-        );
+        assert_eq!(DeviceId::parse(text), Err(IdError::Character { what }), "{text:?}");
     }
 }
 
@@ -50,11 +46,7 @@ fn a_handle_is_1_to_64_characters_without_at_signs_and_white_space() {
         Err(IdError::TooLong { what, limit: 64 })
     );
     for text in ["a@b", "a b", "a\tb", "\u{a0}", "a\u{3000}", "a\0", "\u{85}"] {
-        assert_eq!(
-            Handle::parse(text),
-            Err(IdError::Character { what }),
-            "{text:?}"
-        );
+        assert_eq!(Handle::parse(text), Err(IdError::Character { what }), "{text:?}");
     }
 }
 
@@ -63,28 +55,17 @@ fn other_names_hold_1_to_256_bytes_without_control_characters() {
     let longest = "x".repeat(256);
     let too_long = "x".repeat(257);
     for text in ["a", "grp-123", "with space", &longest] {
-        assert!(
-            UserId::parse(text).is_ok()
-                && GroupId::parse(text).is_ok()
-                && CallId::parse(text).is_ok()
-        );
+        assert!(UserId::parse(text).is_ok() && GroupId::parse(text).is_ok() && CallId::parse(text).is_ok());
     }
     for text in ["", "a\n", &too_long] {
-        assert!(
-            UserId::parse(text).is_err()
-                && GroupId::parse(text).is_err()
-                && CallId::parse(text).is_err()
-        );
+        assert!(UserId::parse(text).is_err() && GroupId::parse(text).is_err() && CallId::parse(text).is_err());
     }
 }
 
 #[test]
 fn the_sequence_after_the_last_does_not_exist() {
     assert_eq!(Sequence::ZERO.next(), Some(Sequence::new(1)));
-    assert_eq!(
-        Sequence::new(u32::MAX - 1).next(),
-        Some(Sequence::new(u32::MAX))
-    );
+    assert_eq!(Sequence::new(u32::MAX - 1).next(), Some(Sequence::new(u32::MAX)));
     assert_eq!(Sequence::new(u32::MAX).next(), None);
 }
 

@@ -34,11 +34,7 @@ fn numbers_are_written_and_read_as_the_specification_has_them() {
 fn an_unfinished_number_waits() {
     for (value, bytes) in MINIMAL {
         for cut in 0..bytes.len() {
-            assert_eq!(
-                varint::decode(&bytes[..cut]),
-                Ok(None),
-                "{value} cut at {cut}"
-            );
+            assert_eq!(varint::decode(&bytes[..cut]), Ok(None), "{value} cut at {cut}");
         }
     }
 }

@@ -10,13 +10,7 @@ struct Vector {
     payload: &'static [u8],
 }
 
-const fn vector(
-    bytes: &'static [u8],
-    kind: FrameType,
-    channel: u32,
-    sequence: u32,
-    payload: &'static [u8],
-) -> Vector {
+const fn vector(bytes: &'static [u8], kind: FrameType, channel: u32, sequence: u32, payload: &'static [u8]) -> Vector {
     Vector {
         bytes,
         kind,
@@ -52,13 +46,7 @@ const VECTORS: [Vector; 19] = [
         128,
         b"{\"ack\":1}",
     ),
-    vector(
-        b"\x06\x07\xff\x7f\xff\x7f\x00",
-        FrameType::Typing,
-        16_383,
-        16_383,
-        b"",
-    ),
+    vector(b"\x06\x07\xff\x7f\xff\x7f\x00", FrameType::Typing, 16_383, 16_383, b""),
     vector(
         b"\x0a\x08\x80\x80\x01\x80\x80\x01\x02{}",
         FrameType::Presence,
@@ -73,36 +61,12 @@ const VECTORS: [Vector; 19] = [
         u32::MAX,
         b"\x2a",
     ),
-    vector(
-        b"\x06\x0a\x01\x05\x02{}",
-        FrameType::GroupCreate,
-        1,
-        5,
-        b"{}",
-    ),
-    vector(
-        b"\x06\x0b\x01\x06\x02{}",
-        FrameType::GroupInvite,
-        1,
-        6,
-        b"{}",
-    ),
-    vector(
-        b"\x05\x0c\x01\x07\x01\x00",
-        FrameType::GroupEvent,
-        1,
-        7,
-        b"\x00",
-    ),
+    vector(b"\x06\x0a\x01\x05\x02{}", FrameType::GroupCreate, 1, 5, b"{}"),
+    vector(b"\x06\x0b\x01\x06\x02{}", FrameType::GroupInvite, 1, 6, b"{}"),
+    vector(b"\x05\x0c\x01\x07\x01\x00", FrameType::GroupEvent, 1, 7, b"\x00"),
     vector(b"\x06\x0d\x00\x08\x02{}", FrameType::Error, 0, 8, b"{}"),
     vector(b"\x06\x0e\x09\x09\x02{}", FrameType::CallOffer, 9, 9, b"{}"),
-    vector(
-        b"\x06\x0f\x09\x0a\x02{}",
-        FrameType::CallAnswer,
-        9,
-        10,
-        b"{}",
-    ),
+    vector(b"\x06\x0f\x09\x0a\x02{}", FrameType::CallAnswer, 9, 10, b"{}"),
     vector(b"\x06\x10\x09\x0b\x02{}", FrameType::CallEnd, 9, 11, b"{}"),
     vector(
         b"\x83\x01\x11\x09\x0c\x7f\
@@ -124,13 +88,7 @@ const VECTORS: [Vector; 19] = [
         b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\
           0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
     ),
-    vector(
-        b"\x06\x13\x09\x0e\x02{}",
-        FrameType::CallStats,
-        9,
-        14,
-        b"{}",
-    ),
+    vector(b"\x06\x13\x09\x0e\x02{}", FrameType::CallStats, 9, 14, b"{}"),
 ];
 
 impl Vector {
@@ -165,8 +123,7 @@ fn every_vector_parses_to_its_frame() {
 #[test]
 fn a_parsed_payload_lies_in_the_buffer_it_came_in() {
     for vector in &VECTORS {
-        let Ok(Parsed::Frame { frame, .. }) = frame::parse(vector.bytes, &FrameLimits::default())
-        else {
+        let Ok(Parsed::Frame { frame, .. }) = frame::parse(vector.bytes, &FrameLimits::default()) else {
             panic!("{}", vector.kind);
         };
         let end = vector.bytes.as_ptr_range().end;
@@ -204,11 +161,7 @@ fn a_header_written_apart_is_what_stands_before_the_payload() {
             "{}",
             vector.kind
         );
-        assert!(
-            header[len..].iter().all(|&byte| byte == 0xee),
-            "{}",
-            vector.kind
-        );
+        assert!(header[len..].iter().all(|&byte| byte == 0xee), "{}", vector.kind);
     }
 }
 
@@ -219,27 +172,17 @@ fn every_proper_prefix_of_a_frame_needs_more() {
         for cut in 0..vector.bytes.len() {
             let total = (cut >= prefix_len).then_some(vector.bytes.len());
             let parsed = frame::parse(&vector.bytes[..cut], &FrameLimits::default());
-            assert_eq!(
-                parsed,
-                Ok(Parsed::NeedMore { total }),
-                "{} cut at {cut}",
-                vector.kind
-            );
+            assert_eq!(parsed, Ok(Parsed::NeedMore { total }), "{} cut at {cut}", vector.kind);
         }
     }
 }
 
 #[test]
 fn frames_that_follow_each_other_are_read_one_by_one() {
-    let stream: Vec<u8> = VECTORS
-        .iter()
-        .flat_map(|vector| vector.bytes)
-        .copied()
-        .collect();
+    let stream: Vec<u8> = VECTORS.iter().flat_map(|vector| vector.bytes).copied().collect();
     let mut rest = &stream[..];
     for vector in &VECTORS {
-        let Ok(Parsed::Frame { frame, consumed }) = frame::parse(rest, &FrameLimits::default())
-        else {
+        let Ok(Parsed::Frame { frame, consumed }) = frame::parse(rest, &FrameLimits::default()) else {
             panic!("{}", vector.kind);
         };
         assert_eq!(frame, vector.frame());
@@ -304,8 +247,5 @@ fn every_type_is_control_or_opaque_and_media_is_never_stored() {
 #[test]
 fn a_frame_in_a_log_shows_no_payload() {
     let frame = VECTORS[4].frame();
-    assert_eq!(
-        format!("{frame:?}"),
-        "MSG channel 128 sequence 127 (2 bytes)"
-    );
+    assert_eq!(format!("{frame:?}"), "MSG channel 128 sequence 127 (2 bytes)");
 }
