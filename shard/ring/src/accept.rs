@@ -29,14 +29,9 @@ use crate::ring::Ring;
 /// Whichever step the kernel refuses, by name.
 pub fn listener(addr: SocketAddr, reuseport: bool) -> Result<TcpListener, ListenError> {
     let failed = |step| move |source| ListenError::Socket { step, addr, source };
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))
-        .map_err(failed("socket"))?;
-    socket
-        .set_reuse_address(true)
-        .map_err(failed("SO_REUSEADDR"))?;
-    socket
-        .set_reuse_port(reuseport)
-        .map_err(failed("SO_REUSEPORT"))?;
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP)).map_err(failed("socket"))?;
+    socket.set_reuse_address(true).map_err(failed("SO_REUSEADDR"))?;
+    socket.set_reuse_port(reuseport).map_err(failed("SO_REUSEPORT"))?;
     if addr.is_ipv6() {
         socket.set_only_v6(false).map_err(failed("IPV6_V6ONLY"))?;
     }
@@ -188,11 +183,7 @@ impl Ring {
         if self.acceptor.idle == 0 || self.acceptor.stopped {
             return;
         }
-        if self
-            .acceptor
-            .paused_until
-            .is_some_and(|until| until > Instant::now())
-        {
+        if self.acceptor.paused_until.is_some_and(|until| until > Instant::now()) {
             return;
         }
         self.acceptor.paused_until = None;
@@ -244,11 +235,7 @@ impl Ring {
             }
             _ => match -result {
                 // The connection was lost before it was taken, or we stopped: nothing to wait for.
-                libc::ECONNABORTED
-                | libc::ECANCELED
-                | libc::EINTR
-                | libc::EAGAIN
-                | libc::EPROTO => {}
+                libc::ECONNABORTED | libc::ECANCELED | libc::EINTR | libc::EAGAIN | libc::EPROTO => {}
                 _ => {
                     self.queue.counters.accept_refused += 1;
                     self.acceptor.paused_until = Some(Instant::now() + limits::ACCEPT_PAUSE);
@@ -296,4 +283,55 @@ fn peer(address: &mut Address) -> SocketAddr {
     let parsed = unsafe { SockAddr::new(storage, len) }.as_socket();
     let peer = parsed.unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
     SocketAddr::new(peer.ip().to_canonical(), peer.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::RingConfig;
+    use crate::event::Ending;
+    use crate::slots::{Slots, SocketId};
+
+    /// Turns until as many connections have been announced and as many accepts refused.
+    fn until(ring: &mut Ring, accepted: &mut Vec<SocketId>, count: usize, refused: u64) {
+        let start = Instant::now();
+        while accepted.len() < count || ring.counters().accept_refused < refused {
+            assert!(start.elapsed() < Duration::from_secs(30), "{accepted:?} {ring:?}");
+            ring.wait(Some(limits::ACCEPT_PAUSE)).unwrap();
+            ring.reap(&mut |event| {
+                if let Event::Accepted { id, .. } = event {
+                    accepted.push(id);
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_refuses_is_left_alone_for_a_while_and_asked_again() {
+        let config = RingConfig {
+            connections: 2,
+            accepts: 1,
+            ..RingConfig::default()
+        };
+        let mut ring = Ring::new(config).unwrap();
+        let listener = listener("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let addr = listener.local_addr().unwrap();
+        ring.listen(listener, 0).unwrap();
+        // We believe that there is more room than the kernel's table has.
+        ring.slots = Slots::new(8);
+        let _clients: Vec<_> = (0..4).map(|_| TcpStream::connect(addr).unwrap()).collect();
+        let mut accepted = Vec::new();
+        until(&mut ring, &mut accepted, 2, 1);
+        assert!(ring.acceptor.retry_at().is_some(), "no further accept is tried at once");
+        until(&mut ring, &mut accepted, 2, 2);
+        assert!(ring.acceptor.retry_at().is_some());
+        ring.close(accepted[0], Ending::Abort);
+        let _late = TcpStream::connect(addr).unwrap();
+        until(&mut ring, &mut accepted, 3, 2);
+        assert_eq!(accepted[2].slot, accepted[0].slot);
+        assert_eq!(ring.counters().accept_refused, 2);
+    }
 }

@@ -33,10 +33,7 @@ struct Region {
 
 impl Region {
     fn new(bytes: usize) -> Result<Region, SetupError> {
-        assert!(
-            bytes > 0,
-            "settings are validated before memory is asked for"
-        );
+        assert!(bytes > 0, "settings are validated before memory is asked for");
         let refused = || SetupError::Pool { bytes };
         let layout = Layout::from_size_align(bytes, PAGE).map_err(|_| refused())?;
         // SAFETY: the layout has a size, asserted above.
@@ -89,9 +86,7 @@ impl Bufs {
                 Ok(()) => return Ok(bufs.offered()),
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
                 Err(error) => {
-                    return Err(SetupError::io("registering the incremental buffer ring")(
-                        error,
-                    ));
+                    return Err(SetupError::io("registering the incremental buffer ring")(error));
                 }
             }
         }
@@ -118,11 +113,7 @@ impl Bufs {
     }
 
     fn attach(&self, ring: &IoUring) -> std::io::Result<()> {
-        let flags = if self.incremental {
-            IOU_PBUF_RING_INC as u16
-        } else {
-            0
-        };
+        let flags = if self.incremental { IOU_PBUF_RING_INC as u16 } else { 0 };
         let address = self.ring.start.as_ptr() as u64;
         // SAFETY: the region is page-aligned, holds `mask + 1` entries, and outlives the registration: it is freed only
         // when the io_uring is closed or the group unregistered (`drain`, and the order of `Ring`'s fields).
@@ -180,9 +171,7 @@ impl Bufs {
         // completion was reaped) and will not write there again before the buffer is offered anew in `release`; each
         // run is handed out for one completion, and `&mut self` keeps it from being lent twice at a time. The pool is
         // zeroed at birth, so every byte is initialised.
-        unsafe {
-            std::slice::from_raw_parts_mut(self.pool.start.as_ptr().add(start), piece.len as usize)
-        }
+        unsafe { std::slice::from_raw_parts_mut(self.pool.start.as_ptr().add(start), piece.len as usize) }
     }
 
     /// Ends the loan; a buffer the kernel is done with is offered again.
@@ -218,5 +207,66 @@ impl Bufs {
         // the kernel reads it with an acquiring load.
         let tail = unsafe { &*BufRingEntry::tail(entries).cast::<AtomicU16>() };
         tail.store(self.tail, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUFFER: u32 = 1;
+    const MORE: u32 = 1 << 4;
+
+    fn flags(buffer: u16, more: u32) -> u32 {
+        u32::from(buffer) << 16 | BUFFER | more
+    }
+
+    fn bufs(incremental: bool) -> Bufs {
+        Bufs::allocate(3, 100, incremental).unwrap().offered()
+    }
+
+    #[test]
+    fn receives_follow_each_other_in_an_incremental_buffer_until_it_is_used_up() {
+        let mut bufs = bufs(true);
+        let offered = bufs.tail;
+        let first = bufs.consume(60, flags(2, MORE)).unwrap();
+        let second = bufs.consume(40, flags(2, 0)).unwrap();
+        assert_eq!((first.offset, first.last), (0, false));
+        assert_eq!((second.offset, second.last), (60, true));
+        bufs.lend(&first).fill(1);
+        bufs.lend(&second).fill(2);
+        assert!(bufs.lend(&first).iter().all(|byte| *byte == 1));
+        bufs.release(first);
+        assert_eq!(bufs.tail, offered, "the kernel still had it");
+        bufs.release(second);
+        assert_eq!(bufs.tail, offered + 1, "offered once");
+        assert_eq!(bufs.consume(1, flags(2, MORE)).unwrap().offset, 0);
+    }
+
+    #[test]
+    fn an_end_without_data_leaves_an_incremental_buffer_with_the_kernel() {
+        let mut bufs = bufs(true);
+        bufs.consume(10, flags(0, MORE)).unwrap();
+        // As kernels before 7.0 report EOF: a buffer, and no word that there is more in it.
+        assert!(bufs.consume(0, flags(0, 0)).is_none());
+        assert_eq!(bufs.consume(10, flags(0, MORE)).unwrap().offset, 10);
+    }
+
+    #[test]
+    fn a_plain_buffer_goes_back_after_every_completion_that_names_it() {
+        let mut bufs = bufs(false);
+        let offered = bufs.tail;
+        for result in [10, 0] {
+            let piece = bufs.consume(result, flags(1, 0)).unwrap();
+            bufs.release(piece);
+        }
+        assert_eq!(bufs.tail, offered + 2);
+        assert!(bufs.consume(-libc::ENOBUFS, 0).is_none());
+    }
+
+    #[test]
+    #[should_panic(expected = "stays within the buffer")]
+    fn a_completion_beyond_its_buffer_is_not_believed() {
+        bufs(true).consume(101, flags(0, 0));
     }
 }

@@ -40,10 +40,7 @@ impl Endings {
     /// The next deadline, which may turn out to be one that no longer matters.
     pub(crate) fn next(&self) -> Option<Instant> {
         let front = |queue: &VecDeque<(Instant, SocketId)>| queue.front().map(|(at, _)| *at);
-        front(&self.flushing)
-            .into_iter()
-            .chain(front(&self.lingering))
-            .min()
+        front(&self.flushing).into_iter().chain(front(&self.lingering)).min()
     }
 }
 

@@ -56,12 +56,7 @@ impl RingConfig {
                 })
             }
         };
-        within(
-            "connections",
-            self.connections.into(),
-            1,
-            limits::CONNECTIONS.into(),
-        )?;
+        within("connections", self.connections.into(), 1, limits::CONNECTIONS.into())?;
         within("entries", self.entries.into(), 1, limits::ENTRIES.into())?;
         within("buffers", self.buffers.into(), 1, limits::BUFFERS.into())?;
         within("buffer_size", self.buffer_size.into(), 64, 1 << 30)?;

@@ -68,13 +68,7 @@ impl Waker {
         let one = 1u64.to_ne_bytes();
         // SAFETY: the descriptor is open and the eight bytes are readable. The write cannot fail in a way that matters:
         // the counter is far from full, since it is written once per answer.
-        unsafe {
-            libc::write(
-                self.shared.event.as_raw_fd(),
-                one.as_ptr().cast(),
-                one.len(),
-            )
-        };
+        unsafe { libc::write(self.shared.event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     }
 }
 
@@ -106,10 +100,7 @@ impl Sleeper {
 
     /// Gives the cell up: the kernel may still write to it. The new one is never used.
     pub(crate) fn leak(&mut self) {
-        std::mem::forget(std::mem::replace(
-            &mut self.count,
-            Box::new(UnsafeCell::new(0)),
-        ));
+        std::mem::forget(std::mem::replace(&mut self.count, Box::new(UnsafeCell::new(0))));
     }
 }
 

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 /// Slots are 24 bits of a token (`op`), so no table can be larger; far above what one core serves.
 pub const CONNECTIONS: u32 = 1 << 20;
-const _: () = assert!(
-    CONNECTIONS < 1 << 24,
-    "a slot must fit its 24 bits of the token"
-);
+const _: () = assert!(CONNECTIONS < 1 << 24, "a slot must fit its 24 bits of the token");
 
 /// Listener index is one byte of a token, and a core has two (TLS and plain) plus room for experiments.
 pub const LISTENERS: usize = 8;
@@ -45,8 +42,7 @@ pub const KEEPALIVE_COUNT: u32 = 4;
 /// Time unacknowledged bytes (or a closed window) may stand before the connection is dead.
 pub const USER_TIMEOUT: Duration = Duration::from_secs(120);
 const _: () = assert!(
-    USER_TIMEOUT.as_secs()
-        == KEEPALIVE_IDLE.as_secs() + KEEPALIVE_INTERVAL.as_secs() * KEEPALIVE_COUNT as u64,
+    USER_TIMEOUT.as_secs() == KEEPALIVE_IDLE.as_secs() + KEEPALIVE_INTERVAL.as_secs() * KEEPALIVE_COUNT as u64,
     "TCP_USER_TIMEOUT replaces the keepalive count, so a dead peer must be found by both after the same time",
 );
 

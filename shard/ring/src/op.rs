@@ -40,8 +40,7 @@ const fn pack(kind: u8, slot: u32, generation: u32) -> u64 {
 
 impl Op {
     pub(crate) fn token(self) -> u64 {
-        let post =
-            |kind, id: PostId| pack(kind, u32::from(id.listener) << 16 | u32::from(id.post), 0);
+        let post = |kind, id: PostId| pack(kind, u32::from(id.listener) << 16 | u32::from(id.post), 0);
         let socket = |kind, id: SocketId| pack(kind, id.slot, id.generation);
         match self {
             Op::Accept(id) => post(1, id),

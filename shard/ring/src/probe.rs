@@ -34,17 +34,8 @@ pub struct Finding {
 /// Looks at everything a ring of this configuration needs. It opens one and closes it again, so it may run beside others.
 #[must_use]
 pub fn check(config: &RingConfig) -> Vec<Finding> {
-    let mut findings = vec![finding(
-        "kernel",
-        Verdict::Good,
-        format!("Linux {}", release()),
-    )];
-    findings.extend(
-        config
-            .validate()
-            .err()
-            .map(|error| missing("configuration", &error)),
-    );
+    let mut findings = vec![finding("kernel", Verdict::Good, format!("Linux {}", release()))];
+    findings.extend(config.validate().err().map(|error| missing("configuration", &error)));
     match setup::build(config.entries.clamp(1, limits::ENTRIES)) {
         Err(error) => findings.push(missing("io_uring", &error)),
         Ok(ring) => {
@@ -88,11 +79,7 @@ fn outcome(subject: &'static str, result: Result<(), SetupError>, good: &str) ->
 fn buffers(ring: &io_uring::IoUring, config: &RingConfig) -> Finding {
     let subject = "receive buffers";
     if config.validate().is_err() {
-        return finding(
-            subject,
-            Verdict::Weak,
-            "not tried: the configuration is out of range",
-        );
+        return finding(subject, Verdict::Weak, "not tried: the configuration is out of range");
     }
     match Bufs::register(ring, config) {
         Err(error) => missing(subject, &error),
@@ -103,10 +90,7 @@ fn buffers(ring: &io_uring::IoUring, config: &RingConfig) -> Finding {
             match (ended, incremental) {
                 (Err(error), _) => {
                     std::mem::forget(bufs);
-                    missing(
-                        subject,
-                        &SetupError::io("unregistering the buffer ring")(error),
-                    )
+                    missing(subject, &SetupError::io("unregistering the buffer ring")(error))
                 }
                 (Ok(()), true) => finding(subject, Verdict::Good, "consumed incrementally"),
                 (Ok(()), false) if config.incremental => finding(
@@ -114,9 +98,7 @@ fn buffers(ring: &io_uring::IoUring, config: &RingConfig) -> Finding {
                     Verdict::Weak,
                     "this kernel gives every receive a whole buffer; Linux 6.12 shares them, for the same memory and less time",
                 ),
-                (Ok(()), false) => {
-                    finding(subject, Verdict::Good, "one per receive, as configured")
-                }
+                (Ok(()), false) => finding(subject, Verdict::Good, "one per receive, as configured"),
             }
         }
     }
@@ -129,15 +111,9 @@ fn backlog() -> Finding {
         Some(allowed) if allowed < i64::from(wanted) => finding(
             subject,
             Verdict::Weak,
-            format!(
-                "net.core.somaxconn is {allowed}: bursts of connections are cut short; set it to {wanted} or more"
-            ),
+            format!("net.core.somaxconn is {allowed}: bursts of connections are cut short; set it to {wanted} or more"),
         ),
-        _ => finding(
-            subject,
-            Verdict::Good,
-            format!("{wanted} connections may wait"),
-        ),
+        _ => finding(subject, Verdict::Good, format!("{wanted} connections may wait")),
     }
 }
 
@@ -152,8 +128,7 @@ pub(crate) fn disabled() -> Option<u8> {
 
 /// The running kernel's version.
 pub(crate) fn release() -> String {
-    fs::read_to_string("/proc/sys/kernel/osrelease")
-        .map_or_else(|_| "(unknown)".into(), |text| text.trim().to_owned())
+    fs::read_to_string("/proc/sys/kernel/osrelease").map_or_else(|_| "(unknown)".into(), |text| text.trim().to_owned())
 }
 
 /// A soft resource limit of this process.

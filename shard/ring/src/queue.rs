@@ -111,11 +111,7 @@ impl Queue {
         }
         let flags = EnterFlags::GETEVENTS | EnterFlags::EXT_ARG;
         // SAFETY: `args` is the argument EXT_ARG asks for and outlives the call, as does the timespec it points to.
-        let entered = unsafe {
-            self.ring
-                .submitter()
-                .enter(submit, wanted, flags.bits(), Some(&args))
-        };
+        let entered = unsafe { self.ring.submitter().enter(submit, wanted, flags.bits(), Some(&args)) };
         self.release_bells();
         match entered {
             Ok(_) => Ok(()),
@@ -170,11 +166,7 @@ impl Queue {
     fn submit_early(&mut self) {
         let submit = self.ring.submission().len() as u32;
         // SAFETY: no argument is passed, and no flag asks for one.
-        let _ = unsafe {
-            self.ring
-                .submitter()
-                .enter::<libc::sigset_t>(submit, 0, 0, None)
-        };
+        let _ = unsafe { self.ring.submitter().enter::<libc::sigset_t>(submit, 0, 0, None) };
     }
 
     fn release_bells(&mut self) {

@@ -50,11 +50,7 @@ impl Starved {
 
     fn adapt(&mut self, enobufs: u64, live: u32) {
         let failed = enobufs > std::mem::replace(&mut self.enobufs_before, enobufs);
-        let budget = if failed {
-            self.budget / 2
-        } else {
-            self.budget * 2
-        };
+        let budget = if failed { self.budget / 2 } else { self.budget * 2 };
         self.budget = budget.clamp(self.least, self.least + live as usize);
     }
 }
@@ -98,9 +94,7 @@ impl Ring {
                 self.cancel(Op::CancelRecv(id), Op::Recv(id));
             }
             // Whoever waits for a buffer is looked at again when its turn comes.
-            (Receiving::Starved, false) if conn.life >= Life::Dying => {
-                conn.receiving = Receiving::Idle
-            }
+            (Receiving::Starved, false) if conn.life >= Life::Dying => conn.receiving = Receiving::Idle,
             _ => {}
         }
     }
@@ -126,8 +120,7 @@ impl Ring {
         if self.starved.is_empty() {
             return;
         }
-        self.starved
-            .adapt(self.queue.counters.enobufs, self.slots.live());
+        self.starved.adapt(self.queue.counters.enobufs, self.slots.live());
         while let Some(id) = self.starved.again.pop() {
             self.starved.queue.push_front(id);
         }
@@ -135,11 +128,7 @@ impl Ring {
             let Some(id) = self.starved.queue.pop_front() else {
                 break;
             };
-            let Some(conn) = self
-                .slots
-                .get(id)
-                .filter(|conn| conn.receiving == Receiving::Starved)
-            else {
+            let Some(conn) = self.slots.get(id).filter(|conn| conn.receiving == Receiving::Starved) else {
                 continue;
             };
             conn.receiving = Receiving::Idle;
@@ -151,12 +140,7 @@ impl Ring {
         }
     }
 
-    pub(crate) fn on_recv(
-        &mut self,
-        id: SocketId,
-        entry: &cqueue::Entry,
-        on: &mut dyn FnMut(Event<'_>),
-    ) {
+    pub(crate) fn on_recv(&mut self, id: SocketId, entry: &cqueue::Entry, on: &mut dyn FnMut(Event<'_>)) {
         let result = entry.result();
         let piece = self.bufs.consume(result, entry.flags());
         let life = self.slots.get(id).map(|conn| conn.life);

@@ -22,7 +22,12 @@ use crate::recv::Starved;
 use crate::setup;
 use crate::slots::Slots;
 
-/// One core's io_uring. It stays on the thread that made it, as the kernel insists (SINGLE_ISSUER).
+/// One core's io_uring. It stays on the thread that made it, as the kernel insists (SINGLE_ISSUER):
+///
+/// ```compile_fail
+/// let ring = commucat_ring::Ring::new(commucat_ring::RingConfig::default()).unwrap();
+/// std::thread::spawn(move || drop(ring));
+/// ```
 pub struct Ring {
     // The order matters: the io_uring is closed before the memory it was told of is freed.
     pub(crate) queue: Queue,
@@ -119,12 +124,7 @@ impl Ring {
         if !self.starved.is_empty() {
             return Sleep::No;
         }
-        let own = self
-            .endings
-            .next()
-            .into_iter()
-            .chain(self.acceptor.retry_at())
-            .min();
+        let own = self.endings.next().into_iter().chain(self.acceptor.retry_at()).min();
         let own = own.map(|at| at.saturating_duration_since(Instant::now()));
         match own.into_iter().chain(timeout).min() {
             None => Sleep::Unbounded,

@@ -37,10 +37,7 @@ impl Outgoing {
     }
 
     fn begin(&mut self, buffer: Vec<u8>) {
-        assert!(
-            !self.in_flight(),
-            "a connection has at most one send outstanding"
-        );
+        assert!(!self.in_flight(), "a connection has at most one send outstanding");
         *self = Outgoing {
             buffer,
             taken: 0,

@@ -82,19 +82,13 @@ pub(crate) fn check_features(ring: &IoUring) -> Result<(), SetupError> {
         return Err(too_old("waiting with a time-out", "5.11"));
     }
     if !params.is_feature_skip_cqe_on_success() {
-        return Err(too_old(
-            "operations that are silent when they succeed",
-            "5.17",
-        ));
+        return Err(too_old("operations that are silent when they succeed", "5.17"));
     }
     let mut known = Probe::new();
     ring.submitter()
         .register_probe(&mut known)
         .map_err(SetupError::io("asking for the kernel's operations"))?;
-    match OPERATIONS
-        .iter()
-        .find(|(code, ..)| !known.is_supported(*code))
-    {
+    match OPERATIONS.iter().find(|(code, ..)| !known.is_supported(*code)) {
         Some((_, name, since)) => Err(too_old(name, since)),
         None => Ok(()),
     }

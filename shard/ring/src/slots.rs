@@ -172,13 +172,6 @@ mod tests {
 
     #[test]
     fn an_id_outside_the_table_is_stale() {
-        assert!(
-            Slots::new(1)
-                .get(SocketId {
-                    slot: 7,
-                    generation: 1
-                })
-                .is_none()
-        );
+        assert!(Slots::new(1).get(SocketId { slot: 7, generation: 1 }).is_none());
     }
 }

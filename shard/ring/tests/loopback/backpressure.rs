@@ -117,11 +117,7 @@ fn a_paused_connection_that_is_closed_still_closes() {
         bed.until_closed(id);
         bed.settle();
         bed.assert_lives();
-        assert_eq!(
-            bed.received(id),
-            b"",
-            "what comes after a close is discarded"
-        );
+        assert_eq!(bed.received(id), b"", "what comes after a close is discarded");
     }
 }
 
@@ -142,10 +138,7 @@ fn a_pool_of_one_small_buffer_serves_everyone() {
             client.shutdown(Shutdown::Write).unwrap();
         }
         bed.until("every end", |log| {
-            log.iter()
-                .filter(|said| matches!(said, Said::Eof { .. }))
-                .count()
-                == 200
+            log.iter().filter(|said| matches!(said, Said::Eof { .. })).count() == 200
         });
         for (index, (_, id)) in clients.iter().enumerate() {
             assert_eq!(bed.received(*id), [index as u8; 1000]);
@@ -165,10 +158,7 @@ fn under_a_flood_with_too_few_buffers_everyone_gets_a_share() {
     });
     let mut peers: Vec<_> = (0..PEERS).map(|_| bed.connect()).collect();
     for (client, _) in &mut peers {
-        assert!(
-            fill(client) > 2 * FAIR,
-            "there is more to read than will be read"
-        );
+        assert!(fill(client) > 2 * FAIR, "there is more to read than will be read");
     }
     let mut shares: HashMap<SocketId, usize> = HashMap::new();
     while shares.values().sum::<usize>() < PEERS * FAIR {
@@ -185,10 +175,7 @@ fn under_a_flood_with_too_few_buffers_everyone_gets_a_share() {
         .map(|(_, id)| shares.get(id).copied().unwrap_or(0))
         .min()
         .unwrap();
-    assert!(
-        least > FAIR / 2,
-        "the worst served got {least} of a fair {FAIR}"
-    );
+    assert!(least > FAIR / 2, "the worst served got {least} of a fair {FAIR}");
 }
 
 #[test]

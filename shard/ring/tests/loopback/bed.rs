@@ -12,25 +12,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// An event that owns its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
-    Accepted {
-        id: SocketId,
-        peer: SocketAddr,
-        tag: u8,
-    },
-    Received {
-        id: SocketId,
-        bytes: Vec<u8>,
-    },
-    Eof {
-        id: SocketId,
-    },
-    Sent {
-        id: SocketId,
-        buffer: Vec<u8>,
-    },
-    Closed {
-        id: SocketId,
-    },
+    Accepted { id: SocketId, peer: SocketAddr, tag: u8 },
+    Received { id: SocketId, bytes: Vec<u8> },
+    Eof { id: SocketId },
+    Sent { id: SocketId, buffer: Vec<u8> },
+    Closed { id: SocketId },
     Rung,
 }
 
@@ -115,11 +101,7 @@ impl Bed {
         let mut quiet = 0;
         while quiet < 3 {
             let start = self.turn(Duration::from_millis(20));
-            quiet = if self.log.len() == start {
-                quiet + 1
-            } else {
-                0
-            };
+            quiet = if self.log.len() == start { quiet + 1 } else { 0 };
         }
     }
 
@@ -171,11 +153,7 @@ impl Bed {
                 Said::Accepted { .. } => {
                     assert_eq!(open.insert(id, true), None, "{id:?} lived before")
                 }
-                Said::Closed { .. } => assert_eq!(
-                    open.insert(id, false),
-                    Some(true),
-                    "{id:?} closed twice or unborn"
-                ),
+                Said::Closed { .. } => assert_eq!(open.insert(id, false), Some(true), "{id:?} closed twice or unborn"),
                 _ => assert_eq!(open.get(&id), Some(&true), "{said:?} outside a life"),
             }
         }

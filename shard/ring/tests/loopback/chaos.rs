@@ -56,9 +56,7 @@ impl Chaos {
             match self.dice.roll(40) {
                 0..6 if !known.sending && !known.closing => {
                     known.sending = true;
-                    self.bed
-                        .ring
-                        .send(id, vec![9; self.dice.roll(400_000) as usize]);
+                    self.bed.ring.send(id, vec![9; self.dice.roll(400_000) as usize]);
                 }
                 6..9 => self.bed.ring.pause(id),
                 9..14 => self.bed.ring.resume(id),
@@ -113,12 +111,8 @@ fn run(seed: u64, config: RingConfig) {
     while quiet < 10 {
         let before = chaos.bed.log.len();
         let left: Vec<_> = chaos.known.keys().copied().collect();
-        left.iter()
-            .for_each(|id| chaos.bed.ring.close(*id, Ending::Abort));
-        chaos
-            .known
-            .values_mut()
-            .for_each(|known| known.closing = true);
+        left.iter().for_each(|id| chaos.bed.ring.close(*id, Ending::Abort));
+        chaos.known.values_mut().for_each(|known| known.closing = true);
         chaos.turn(Duration::from_millis(5));
         let idle = chaos.known.is_empty() && chaos.bed.log.len() == before;
         quiet = if idle { quiet + 1 } else { 0 };

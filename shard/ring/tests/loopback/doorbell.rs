@@ -1,12 +1,12 @@
 //! Waking: other rings, threads without one, and rings that have gone.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bed::{PATIENCE, small};
-use commucat_ring::{Event, Ring, RingHandle};
+use commucat_ring::{Event, Ring, RingHandle, Waker};
 
 /// Sleeps until rung, without any other reason to wake.
 fn until_rung(ring: &mut Ring) {
@@ -42,11 +42,7 @@ fn a_wake_before_the_wait_is_not_lost() {
     until_rung(&mut ring);
     waker.wake();
     until_rung(&mut ring);
-    assert_eq!(
-        ring.counters().rung,
-        2,
-        "two wakes before one answer are one"
-    );
+    assert_eq!(ring.counters().rung, 2, "two wakes before one answer are one");
 }
 
 #[test]
@@ -71,9 +67,7 @@ fn no_message_is_left_behind_a_swallowed_wake() {
         until_rung(&mut ring);
         seen += posted.swap(0, Ordering::Relaxed);
     }
-    senders
-        .into_iter()
-        .for_each(|sender| sender.join().unwrap());
+    senders.into_iter().for_each(|sender| sender.join().unwrap());
 }
 
 #[test]
@@ -136,12 +130,13 @@ fn ringing_a_ring_that_is_dropped_before_the_bell_is_submitted_does_nothing() {
 
 #[test]
 fn ringing_a_ring_whose_thread_has_died_does_nothing() {
+    static ORPHAN: AtomicPtr<Ring> = AtomicPtr::new(std::ptr::null_mut());
     let mut ring = Ring::new(small()).unwrap();
     let orphan = thread::spawn(|| {
         let ring = Ring::new(small()).unwrap();
         let handle = ring.handle();
         // Its memory stays, as after an abort of the thread alone.
-        std::mem::forget(ring);
+        ORPHAN.store(Box::into_raw(Box::new(ring)), Ordering::Relaxed);
         handle
     });
     let handle = orphan.join().unwrap();
@@ -161,4 +156,11 @@ fn waking_a_ring_that_is_gone_does_nothing() {
     let waker = ring.waker();
     drop(ring);
     (0..10).for_each(|_| waker.wake());
+}
+
+#[test]
+fn handles_and_wakers_go_to_any_thread() {
+    fn shared<T: Send + Sync + Clone>() {}
+    shared::<RingHandle>();
+    shared::<Waker>();
 }

@@ -13,21 +13,13 @@ fn exchange(addr: SocketAddr, chunks: Vec<Vec<u8>>) {
     let mut client = TcpStream::connect(addr).unwrap();
     let expected = chunks.concat();
     let mut writer = client.try_clone().unwrap();
-    let writing = thread::spawn(move || {
-        chunks
-            .iter()
-            .for_each(|chunk| writer.write_all(chunk).unwrap())
-    });
+    let writing = thread::spawn(move || chunks.iter().for_each(|chunk| writer.write_all(chunk).unwrap()));
     let mut back = vec![0; expected.len()];
     client.read_exact(&mut back).unwrap();
     assert!(back == expected, "the echo differs");
     writing.join().unwrap();
     client.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(
-        client.read(&mut [0; 1]).unwrap(),
-        0,
-        "nothing follows the echo"
-    );
+    assert_eq!(client.read(&mut [0; 1]).unwrap(), 0, "nothing follows the echo");
 }
 
 fn echo(config: RingConfig, conversations: Vec<Vec<Vec<u8>>>) -> Bed {
@@ -39,9 +31,7 @@ fn echo(config: RingConfig, conversations: Vec<Vec<Vec<u8>>>) -> Bed {
             .into_iter()
             .map(|chunks| thread::spawn(move || exchange(addr, chunks)))
             .collect();
-        clients
-            .into_iter()
-            .for_each(|client| client.join().unwrap());
+        clients.into_iter().for_each(|client| client.join().unwrap());
     });
     Echo::default().run_until_closed(&mut bed.ring, count);
     clients.join().unwrap();
@@ -51,30 +41,15 @@ fn echo(config: RingConfig, conversations: Vec<Vec<Vec<u8>>>) -> Bed {
 
 fn sizes() -> Vec<Vec<Vec<u8>>> {
     let mut dice = Dice(7);
-    [
-        1,
-        2,
-        63,
-        64,
-        65,
-        4095,
-        16_384,
-        65_535,
-        65_536,
-        65_537,
-        1 << 20,
-    ]
-    .map(|size| vec![dice.bytes(size)])
-    .to_vec()
+    [1, 2, 63, 64, 65, 4095, 16_384, 65_535, 65_536, 65_537, 1 << 20]
+        .map(|size| vec![dice.bytes(size)])
+        .to_vec()
 }
 
 #[test]
 fn every_size_comes_back_as_it_was() {
     let bed = echo(small(), sizes());
-    assert!(
-        bed.ring.is_incremental(),
-        "this kernel has incremental buffers"
-    );
+    assert!(bed.ring.is_incremental(), "this kernel has incremental buffers");
 }
 
 #[test]
@@ -96,11 +71,7 @@ fn sixteen_mebibytes_come_back() {
 
 #[test]
 fn single_bytes_come_back_in_order() {
-    let chunks = Dice(11)
-        .bytes(2000)
-        .into_iter()
-        .map(|byte| vec![byte])
-        .collect();
+    let chunks = Dice(11).bytes(2000).into_iter().map(|byte| vec![byte]).collect();
     echo(small(), vec![chunks]);
 }
 
@@ -150,9 +121,7 @@ fn queues_of_the_least_length_lose_nothing() {
 #[test]
 fn a_turn_enters_the_kernel_once() {
     let mut bed = Bed::new(RingConfig::default());
-    let mut clients: Vec<_> = (0..50)
-        .map(|_| TcpStream::connect(bed.addr).unwrap())
-        .collect();
+    let mut clients: Vec<_> = (0..50).map(|_| TcpStream::connect(bed.addr).unwrap()).collect();
     let mut echo = Echo::default();
     while echo.accepted < clients.len() {
         echo.turn(&mut bed.ring, Duration::from_millis(100));
@@ -172,8 +141,5 @@ fn a_turn_enters_the_kernel_once() {
     let after = *bed.ring.counters();
     assert_eq!(after.enters - before.enters, turns);
     assert_eq!(after.early_submits, 0);
-    assert!(
-        after.sends - before.sends > turns,
-        "a turn serves several connections"
-    );
+    assert!(after.sends - before.sends > turns, "a turn serves several connections");
 }

@@ -66,10 +66,7 @@ fn a_graceful_close_delivers_the_last_bytes_although_input_is_unread() {
         all
     });
     bed.until_closed(id);
-    assert!(
-        reading.join().unwrap() == last,
-        "the last bytes did not arrive whole"
-    );
+    assert!(reading.join().unwrap() == last, "the last bytes did not arrive whole");
     bed.settle();
     bed.assert_lives();
     assert!(bed.ring.counters().discarded_bytes > 0);
@@ -84,11 +81,7 @@ fn a_graceful_close_does_not_wait_for_ever_for_the_peers_fin() {
     let (mut client, id) = bed.connect();
     bed.ring.close(id, Ending::Graceful);
     bed.until_closed(id);
-    assert_eq!(
-        client.read(&mut [0; 8]).unwrap(),
-        0,
-        "the peer saw FIN, not a reset"
-    );
+    assert_eq!(client.read(&mut [0; 8]).unwrap(), 0, "the peer saw FIN, not a reset");
     bed.assert_lives();
 }
 
@@ -204,4 +197,21 @@ fn dropping_a_ring_in_mid_traffic_is_clean() {
         }
         drop(bed);
     }
+}
+
+#[test]
+fn an_empty_send_comes_home() {
+    let mut bed = Bed::new(small());
+    let (_client, id) = bed.connect();
+    bed.ring.send(id, Vec::with_capacity(10));
+    bed.until("Sent", |log| matches!(log.last(), Some(Said::Sent { .. })));
+}
+
+#[test]
+#[should_panic(expected = "at most one send outstanding")]
+fn a_second_send_while_one_is_outstanding_is_our_bug() {
+    let mut bed = Bed::new(small());
+    let (_client, id) = bed.connect();
+    bed.ring.send(id, vec![1; MUCH]);
+    bed.ring.send(id, vec![1; 1]);
 }

@@ -46,10 +46,7 @@ fn a_setting_out_of_range_is_named() {
         },
     ];
     for config in broken {
-        assert!(matches!(
-            Ring::new(config.clone()),
-            Err(SetupError::OutOfRange { .. })
-        ));
+        assert!(matches!(Ring::new(config.clone()), Err(SetupError::OutOfRange { .. })));
         assert!(
             probe::check(&config)
                 .iter()
@@ -64,9 +61,7 @@ fn the_probe_finds_nothing_missing_where_a_ring_can_be_made() {
     Ring::new(config.clone()).unwrap();
     let findings = probe::check(&config);
     assert!(
-        findings
-            .iter()
-            .all(|found| found.verdict != Verdict::Missing),
+        findings.iter().all(|found| found.verdict != Verdict::Missing),
         "{findings:?}"
     );
     assert!(findings.iter().all(|found| !found.text.is_empty()));

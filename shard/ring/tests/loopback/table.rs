@@ -35,10 +35,7 @@ fn a_slot_is_reused_with_a_higher_generation_and_old_ids_do_nothing() {
         bed.until_closed(id);
         let mut got = Vec::new();
         let _ = client.read_to_end(&mut got);
-        assert_eq!(
-            got, b"",
-            "the new tenant was not sent what was meant for the old"
-        );
+        assert_eq!(got, b"", "the new tenant was not sent what was meant for the old");
     }
     bed.assert_lives();
 }
@@ -49,14 +46,8 @@ fn a_full_table_leaves_peers_in_the_backlog_and_takes_them_later() {
         connections: 4,
         ..small()
     });
-    let clients: Vec<_> = (0..10)
-        .map(|_| TcpStream::connect(bed.addr).unwrap())
-        .collect();
-    let accepted = |log: &[Said]| {
-        log.iter()
-            .filter(|said| matches!(said, Said::Accepted { .. }))
-            .count()
-    };
+    let clients: Vec<_> = (0..10).map(|_| TcpStream::connect(bed.addr).unwrap()).collect();
+    let accepted = |log: &[Said]| log.iter().filter(|said| matches!(said, Said::Accepted { .. })).count();
     bed.until("four", |log| accepted(log) == 4);
     bed.settle();
     assert_eq!(accepted(&bed.log), 4);
@@ -79,9 +70,7 @@ fn a_full_table_leaves_peers_in_the_backlog_and_takes_them_later() {
         bed.ring.close(next, Ending::Abort);
         bed.until_closed(next);
         closed += 1;
-        bed.until("the next in the backlog", |log| {
-            accepted(log) >= (4 + closed).min(10)
-        });
+        bed.until("the next in the backlog", |log| accepted(log) >= (4 + closed).min(10));
     }
     bed.assert_lives();
     drop(clients);
@@ -102,7 +91,8 @@ fn a_connection_is_announced_with_its_listeners_tag_and_its_peers_address() {
         let client = TcpStream::connect(addr).unwrap();
         let me = client.local_addr().unwrap();
         bed.until("the connection", |log| {
-            log.iter().any(|said| matches!(said, Said::Accepted { peer, tag, .. } if *peer == me && *tag == expected))
+            log.iter()
+                .any(|said| matches!(said, Said::Accepted { peer, tag, .. } if *peer == me && *tag == expected))
         });
     }
 }
@@ -123,10 +113,7 @@ fn after_accepting_has_stopped_new_peers_are_refused_and_old_ones_served() {
     });
     assert_eq!(bed.received(id), b"still");
     let late = listener("127.0.0.1:0".parse().unwrap(), false).unwrap();
-    assert!(matches!(
-        bed.ring.listen(late, 1),
-        Err(ListenError::Stopped)
-    ));
+    assert!(matches!(bed.ring.listen(late, 1), Err(ListenError::Stopped)));
 }
 
 #[test]
@@ -158,22 +145,10 @@ fn accepted_sockets_inherit_the_listeners_options() {
     let accepted = socket2::SockRef::from(&accepted);
     assert!(accepted.tcp_nodelay().unwrap());
     assert!(accepted.keepalive().unwrap());
-    assert_eq!(
-        accepted.tcp_keepalive_time().unwrap(),
-        limits::KEEPALIVE_IDLE
-    );
-    assert_eq!(
-        accepted.tcp_keepalive_interval().unwrap(),
-        limits::KEEPALIVE_INTERVAL
-    );
-    assert_eq!(
-        accepted.tcp_keepalive_retries().unwrap(),
-        limits::KEEPALIVE_COUNT
-    );
-    assert_eq!(
-        accepted.tcp_user_timeout().unwrap(),
-        Some(limits::USER_TIMEOUT)
-    );
+    assert_eq!(accepted.tcp_keepalive_time().unwrap(), limits::KEEPALIVE_IDLE);
+    assert_eq!(accepted.tcp_keepalive_interval().unwrap(), limits::KEEPALIVE_INTERVAL);
+    assert_eq!(accepted.tcp_keepalive_retries().unwrap(), limits::KEEPALIVE_COUNT);
+    assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(limits::USER_TIMEOUT));
 }
 
 #[test]
