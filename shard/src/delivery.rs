@@ -184,7 +184,7 @@ impl Shard {
         let mut arrived = None;
         for row in rows {
             let frame = Opaque { kind: row.kind, channel: row.channel, payload: &row.payload, shared: Some(&row.payload) };
-            if tunnel.outbox.push_row(frame, row.row) {
+            if tunnel.outbox.push_row(frame, row.row, ready.left.contains(&row.channel)) {
                 arrived = Some(row.row);
             }
         }

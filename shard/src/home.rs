@@ -77,6 +77,9 @@ pub(crate) struct Home {
     seat: Seat,
     /// One bit per shard.
     subscribers: u128,
+    /// Subscribers may be told of the holder: it has been heard of since it was told to be the one. A frame sent to it
+    /// before that would come back here and be overtaken by the next.
+    confirmed: bool,
     inbox: Inbox,
     replay: Replay,
 }
@@ -100,6 +103,7 @@ impl Homes {
             device: device.clone(),
             seat: Seat::Away,
             subscribers: 0,
+            confirmed: false,
             inbox: Inbox::default(),
             replay: Replay::default(),
         })
@@ -112,6 +116,12 @@ impl Homes {
 }
 
 impl Home {
+    /// What subscribers are told.
+    fn known_at(&self) -> Option<ShardId> {
+        self.at().filter(|_| self.confirmed)
+    }
+
+    /// Where frames are sent on to.
     fn at(&self) -> Option<ShardId> {
         match self.seat {
             Seat::Away => None,
@@ -142,7 +152,7 @@ impl Shard {
         let key = device_key(&self.config.hash_key, device);
         let home = self.homes.entry(key, device);
         home.subscribers |= 1 << from.0;
-        let at = home.at();
+        let at = home.known_at();
         self.mesh.push(from, Message::Located { device: key, at });
     }
 
@@ -183,14 +193,14 @@ impl Shard {
         if let Some(home) = self.homes.map.get_mut(&key) {
             home.seat = Seat::Taken { by: to, epoch };
             home.replay = Replay { reading: home.replay.reading, ..Replay::default() };
+            home.confirmed = false;
             self.mesh.push(to.shard, Message::Attached { device: key, tunnel: to.tunnel, epoch });
-            self.tell_subscribers(key);
         }
     }
 
     fn tell_subscribers(&mut self, key: DeviceKey) {
         let Some(home) = self.homes.map.get(&key) else { return };
-        let at = home.at();
+        let at = home.known_at();
         let mut left = home.subscribers;
         while left != 0 {
             #[expect(clippy::cast_possible_truncation, reason = "below MAX_SHARDS")]
@@ -219,6 +229,7 @@ impl Shard {
     fn vacate(&mut self, key: DeviceKey) {
         if let Some(home) = self.homes.map.get_mut(&key) {
             home.seat = Seat::Away;
+            home.confirmed = false;
             home.replay = Replay { reading: home.replay.reading, ..Replay::default() };
             self.tell_subscribers(key);
             self.forget_home(key);
@@ -329,6 +340,9 @@ impl Shard {
             && home.holder(epoch).is_some()
         {
             home.replay.wanted = Some(room);
+            if !std::mem::replace(&mut home.confirmed, true) {
+                self.tell_subscribers(key);
+            }
             self.continue_replay(key);
         }
     }

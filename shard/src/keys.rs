@@ -3,12 +3,37 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use commucat_proto::DeviceId;
+use commucat_proto::{ChannelId, DeviceId};
 
 use crate::mesh::message::{DeviceKey, ShardId};
 
 /// A table by device.
 pub(crate) type KeyMap<T> = HashMap<DeviceKey, T, BuildHasherDefault<KeyHasher>>;
+
+/// A session's own table by channel.
+pub(crate) type ChannelMap<T> = HashMap<ChannelId, T, BuildHasherDefault<ChannelHasher>>;
+
+/// Channel numbers are the client's choice, and a table holds one client's channels, at most `Limits::channels`: who
+/// makes them collide slows down nobody else. One multiplication spreads ordinary numbers.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct ChannelHasher(u64);
+
+impl Hasher for ChannelHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        let mixed = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
 
 /// A device key is a keyed hash already: half of it will do.
 #[derive(Debug, Default, Clone)]

@@ -48,6 +48,8 @@ pub(crate) struct Record {
     pub(crate) row: Option<RowId>,
     pub(crate) stamp: u64,
     pub(crate) body: Body,
+    /// Nobody wants it any more: it only keeps its place, for the row it may stand for.
+    pub(crate) skipped: bool,
     /// Where its inline payload begins, counted in inline bytes ever queued.
     at: u64,
 }
@@ -82,6 +84,18 @@ impl Lane {
         self.records.get(index)
     }
 
+    /// Marks what stands on `channel`, from the record `from` on; says how many those are.
+    pub(crate) fn skip(&mut self, channel: ChannelId, from: usize) -> usize {
+        let mut skipped = 0;
+        for record in self.records.iter_mut().skip(from) {
+            if record.channel == channel && !record.skipped {
+                record.skipped = true;
+                skipped += 1;
+            }
+        }
+        skipped
+    }
+
     pub(crate) fn set_row(&mut self, index: usize, row: RowId) {
         if let Some(record) = self.records.get_mut(index) {
             record.row = Some(row);
@@ -111,7 +125,7 @@ impl Lane {
             self.tail += payload.len() as u64;
         }
         self.bytes += Self::cost(payload.len());
-        self.records.push_back(Record { kind, channel, row, stamp, body, at });
+        self.records.push_back(Record { kind, channel, row, stamp, body, skipped: false, at });
     }
 
     pub(crate) fn pop(&mut self) {

@@ -144,10 +144,10 @@ impl Outbox {
         self.bulk.append(&mut self.held);
     }
 
-    /// Room for stored rows, in payload bytes; none while less than half of the lane is free.
+    /// Room for stored rows, in payload bytes; none while more than half of the lane is taken.
     pub(crate) fn replay_room(&self, limits: &Limits) -> Option<usize> {
         let used = self.bulk.bytes();
-        (used <= limits.outbox_bytes / 2).then(|| limits.outbox_bytes - used)
+        (used <= limits.outbox_bytes / 2).then(|| limits.outbox_bytes.saturating_sub(used + self.held.bytes()).max(1))
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -162,9 +162,9 @@ impl Outbox {
             || self.bulk.len() > self.in_flight
     }
 
-    /// Nothing unsent, nothing unfinished, nothing held.
+    /// Nothing unsent, nothing unfinished.
     pub(crate) fn is_quiet(&self) -> bool {
-        !self.has_unsent() && self.in_flight == 0 && self.held.is_empty()
+        !self.has_unsent() && self.in_flight == 0
     }
 
     fn choose(&self) -> Option<Which> {
@@ -190,6 +190,9 @@ impl Outbox {
         let mut room = budget;
         while room > 0 {
             let Some(lane) = self.choose() else { break };
+            if self.partial.is_none() && self.skip_one(lane) {
+                continue;
+            }
             let started = self.partial.take();
             let (sequence, written) = match started {
                 Some(partial) => (partial.sequence, partial.written),
@@ -244,38 +247,50 @@ impl Outbox {
         self.in_flight + usize::from(matches!(self.partial, Some(Partial { lane: Which::Bulk, .. })))
     }
 
-    /// Gives every live storable frame that is not known to have arrived, in order, and keeps of the lanes only what
-    /// has begun to leave. Returns how many live frames are among that.
-    fn give_back(&mut self, mut each: impl FnMut(Opaque<'_>)) -> usize {
+    /// Gives every live storable frame that is not known to have arrived, in order. Returns how many of them have begun
+    /// to leave.
+    fn give_back(&self, mut each: impl FnMut(Opaque<'_>)) -> usize {
         let begun = self.begun();
         let mut copied = 0;
         for index in 0..self.bulk.len() {
             self.bulk.with(index, |record, payload| {
-                if record.row.is_none() {
+                if record.row.is_none() && !record.skipped {
                     copied += usize::from(index < begun);
                     each(opaque(record, payload));
                 }
             });
         }
-        self.bulk.truncate(begun);
-        self.media.truncate(usize::from(matches!(self.partial, Some(Partial { lane: Which::Media, .. }))));
         copied
+    }
+
+    /// Keeps of the media lane only what has begun to leave.
+    fn cut_media(&mut self) {
+        self.media.truncate(usize::from(matches!(self.partial, Some(Partial { lane: Which::Media, .. }))));
     }
 
     /// The queue is full: everything live goes to the inbox, so that what is stored from now on stands behind it. What
     /// has begun to leave is stored as well, and `copied` is set: its rows come first in the next replay.
     pub(crate) fn spill(&mut self, each: impl FnMut(Opaque<'_>)) {
         self.copied = self.give_back(each);
+        // Stored rows stand before everything live, and the home will not send them again.
+        let rows = (0..self.bulk.len()).take_while(|at| self.bulk.get(*at).is_some_and(|record| record.row.is_some()));
+        let keep = rows.count().max(self.begun());
+        self.bulk.truncate(keep);
+        self.cut_media();
     }
 
     /// A replayed row: queued, or recognised as a frame that has begun to leave already. Says whether it has arrived.
-    pub(crate) fn push_row(&mut self, frame: Opaque<'_>, row: RowId) -> bool {
+    pub(crate) fn push_row(&mut self, frame: Opaque<'_>, row: RowId, left: bool) -> bool {
         if self.copied == 0 {
+            let at = self.bulk.len();
             self.push_bulk(frame, Some(row));
+            if left {
+                self.bulk.skip(frame.channel, at);
+            }
             return false;
         }
         let still: Vec<usize> = (0..self.bulk.len())
-            .filter(|index| self.bulk.get(*index).is_some_and(|record| record.row.is_none()))
+            .filter(|index| self.bulk.get(*index).is_some_and(|record| record.row.is_none() && !record.skipped))
             .collect();
         let arrived = still.len() < self.copied;
         self.copied -= 1;
@@ -293,15 +308,57 @@ impl Outbox {
                 each(frame);
             }
         });
+        let begun = self.begun();
+        self.bulk.truncate(begun);
+        self.cut_media();
         self.take_held(each);
     }
 
     /// Everything that waits behind a replay, in order; the queue is empty afterwards.
     pub(crate) fn take_held(&mut self, mut each: impl FnMut(Opaque<'_>)) {
         for index in 0..self.held.len() {
-            self.held.with(index, |record, payload| each(opaque(record, payload)));
+            self.held.with(index, |record, payload| {
+                if !record.skipped {
+                    each(opaque(record, payload));
+                }
+            });
         }
         self.held.clear();
+    }
+
+    /// The session has left a channel: of what is queued there only what has begun to leave still does.
+    pub(crate) fn leave(&mut self, channel: ChannelId) -> usize {
+        let media = usize::from(matches!(self.partial, Some(Partial { lane: Which::Media, .. })));
+        self.bulk.skip(channel, self.begun()) + self.media.skip(channel, media) + self.held.skip(channel, 0)
+    }
+
+    /// Passes over the next record of a lane if nobody wants it.
+    fn skip_one(&mut self, lane: Which) -> bool {
+        let skipped = |record: Option<&Record>| record.is_some_and(|record| record.skipped);
+        match lane {
+            Which::Control => false,
+            Which::Bulk if skipped(self.bulk.get(self.in_flight)) => {
+                self.in_flight += 1;
+                true
+            }
+            Which::Media if skipped(self.media.get(0)) => {
+                self.media.pop();
+                true
+            }
+            Which::Bulk | Which::Media => false,
+        }
+    }
+
+    /// Takes away what nobody wants at the front; gives the last stored row among it.
+    pub(crate) fn pass_skipped(&mut self) -> Option<RowId> {
+        let mut row = None;
+        while self.begun() == 0
+            && let Some(record) = self.bulk.get(0).filter(|record| record.skipped)
+        {
+            row = record.row.or(row);
+            self.bulk.pop();
+        }
+        row
     }
 
     /// All numbers are used: what is pushed next, the ERROR that says so, gets the one that was kept.

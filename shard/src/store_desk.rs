@@ -16,6 +16,8 @@ pub(crate) enum Waiting {
     Lookup(TunnelId),
     /// A proven device that waits for its record.
     Record(TunnelId),
+    /// A proven device that somebody else has founded meanwhile, perhaps itself.
+    Recheck(TunnelId),
     /// A frame, or frames owed, for an absent device.
     Append { device: DeviceKey, receipt: Option<Receipt> },
     /// Rows for an attached device.
@@ -49,6 +51,7 @@ impl Shard {
         match self.store.waiting.remove(&ticket) {
             Some(Waiting::Lookup(tunnel)) => self.looked_up(tunnel, outcome),
             Some(Waiting::Record(tunnel)) => self.recorded(tunnel, &outcome),
+            Some(Waiting::Recheck(tunnel)) => self.rechecked(tunnel, outcome),
             Some(Waiting::Append { device, receipt }) => self.home_appended(device, receipt, &outcome),
             Some(Waiting::Read { device, epoch }) => self.home_read(device, epoch, outcome),
             Some(Waiting::Nothing) => {

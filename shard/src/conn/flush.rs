@@ -126,6 +126,11 @@ impl Shard {
         if tunnel.phase == Phase::Draining && self.owes_nothing(&tunnel) {
             self.end(&mut tunnel);
         }
+        if let Some(row) = tunnel.outbox.pass_skipped()
+            && let State::Ready(ready) = &tunnel.state
+        {
+            self.rows_arrived(ready.key, row);
+        }
         if room > 0 && tunnel.outbox.fill(out, room, &mut self.counters.frames_out) == Filled::Exhausted {
             self.exhausted(&mut tunnel);
             let _ = tunnel.outbox.fill(out, room, &mut self.counters.frames_out);

@@ -179,7 +179,10 @@ impl Shard {
         tunnel.armed = None;
         self.tunnel_due(&mut tunnel);
         let frame_by = tunnel.frame_since.map(|since| since + self.config.limits.frame_timeout);
-        let next = [tunnel.hello_by, frame_by, tunnel.end_by].into_iter().flatten().min();
+        let next = match tunnel.phase {
+            Phase::Ending => tunnel.end_by,
+            _ => [tunnel.hello_by, frame_by, tunnel.end_by].into_iter().flatten().min(),
+        };
         let (conn, stream) = (tunnel.conn, tunnel.stream);
         let stuck = tunnel.phase == Phase::Ending && tunnel.end_by.is_some_and(|due| due <= self.at.now);
         if let Some(due) = next.filter(|_| !stuck) {

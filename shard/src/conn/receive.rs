@@ -65,30 +65,27 @@ impl Shard {
 
     fn open_records(&mut self, conn: &mut Conn, mut tls: Box<Tls>, bytes: &mut [u8]) {
         let mut records = std::mem::take(&mut conn.records);
-        let alpn = matches!(conn.http, Http::Unknown);
-        let mut plain = std::mem::take(&mut self.plain);
-        plain.clear();
-        // Several records become one run of plain bytes, unless there is only one, which is read where it stands.
-        let mut first = true;
+        let unknown = matches!(conn.http, Http::Unknown);
+        let mut early = Vec::new();
         let outcome = tls.receive(bytes, &mut records, &mut |opened| {
-            if std::mem::take(&mut first) && !alpn {
-                self.plain(conn, opened);
+            if unknown {
+                // The protocol is known only when the handshake is over, which may be in the same read.
+                early.extend_from_slice(opened);
             } else {
-                plain.extend_from_slice(opened);
+                self.plain(conn, opened);
             }
         });
         conn.records = records;
-        if alpn && matches!(outcome, Ok(TlsState::Open { .. } | TlsState::PeerClosed)) {
+        if unknown && matches!(outcome, Ok(TlsState::Open { .. } | TlsState::PeerClosed)) {
             conn.http = match tls.alpn() {
                 Alpn::H2 => self.http2(),
                 Alpn::Http11 => Http::One(H1::new(), Exchange::None),
             };
         }
         conn.tls = Some(tls);
-        if !plain.is_empty() {
-            self.plain(conn, &plain);
+        if !early.is_empty() {
+            self.plain(conn, &early);
         }
-        self.plain = plain;
         match outcome {
             Ok(TlsState::PeerClosed) => self.half_closed(conn),
             Ok(_) => {}

@@ -81,6 +81,8 @@ pub enum Refusal {
     InboxFull,
     /// The store cannot take it now.
     StoreUnavailable,
+    /// With other numbers in its header the frame would be over the limit.
+    TooLarge,
     /// It lives in another domain that this server does not reach.
     Federation,
 }

@@ -109,6 +109,7 @@ impl Shard {
         if held > limits.unparsed_bytes || (held > 0 && self.unparsed > limits.shard_unparsed_bytes) {
             self.fail(tunnel, Title::ServiceUnavailable, "too many bytes are waiting to be parsed");
             self.unparsed -= std::mem::take(&mut tunnel.unparsed_counted);
+            tunnel.unparsed = Vec::new();
             return;
         }
         if held == 0 || tunnel.stalled.is_some() {

@@ -46,6 +46,7 @@ pub(crate) struct Proof {
 #[derive(Debug)]
 pub(crate) struct Recording {
     device: DeviceId,
+    client_static: PublicKey,
     profile: Profile,
 }
 
@@ -96,7 +97,7 @@ impl Shard {
             },
         };
         self.ask_store(request, Waiting::Record(tunnel.id));
-        tunnel.state = State::Recording(Box::new(Recording { device, profile: plan.profile().clone() }));
+        tunnel.state = State::Recording(Box::new(Recording { device, client_static, profile: plan.profile().clone() }));
         Next::Go
     }
 
@@ -106,13 +107,38 @@ impl Shard {
         if let State::Recording(recording) = std::mem::replace(&mut tunnel.state, State::Ended) {
             match outcome {
                 Ok(_) => self.attach(&mut tunnel, recording.device, &recording.profile),
-                Err(error) => {
-                    let (title, detail) = match error {
-                        StoreError::HandleTaken => (Title::HandleTaken, "this handle belongs to another profile"),
-                        StoreError::DeviceExists => (Title::HandshakeFailed, "invalid static key"),
-                        _ => (Title::ServiceUnavailable, "the store cannot answer now"),
-                    };
-                    self.fail(&mut tunnel, title, detail);
+                Err(StoreError::DeviceExists) => {
+                    let request = Request::Lookup { device: recording.device.clone(), user: None, handle: None };
+                    self.ask_store(request, Waiting::Recheck(id));
+                    tunnel.state = State::Recording(recording);
+                }
+                Err(StoreError::HandleTaken) => {
+                    self.fail(&mut tunnel, Title::HandleTaken, "this handle belongs to another profile");
+                }
+                Err(_) => {
+                    self.fail(&mut tunnel, Title::ServiceUnavailable, "the store cannot answer now");
+                }
+            }
+        }
+        self.tunnels.put(tunnel);
+        self.wakes.push(id);
+    }
+
+    /// Two first connections of one device have raced: the loser is as welcome as the winner if its key is the same.
+    pub(crate) fn rechecked(&mut self, id: TunnelId, outcome: Result<Reply, StoreError>) {
+        let Some(mut tunnel) = self.tunnels.take(id) else { return };
+        if let State::Recording(recording) = std::mem::replace(&mut tunnel.state, State::Ended) {
+            match outcome {
+                Ok(Reply::Found { device: Some(known), .. })
+                    if PublicKey::from_bytes(known.static_key).ct_eq(&recording.client_static) =>
+                {
+                    self.attach(&mut tunnel, recording.device, &known.user);
+                }
+                Ok(_) => {
+                    self.fail(&mut tunnel, Title::HandshakeFailed, "invalid static key");
+                }
+                Err(_) => {
+                    self.fail(&mut tunnel, Title::ServiceUnavailable, "the store cannot answer now");
                 }
             }
         }

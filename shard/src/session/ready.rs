@@ -2,14 +2,14 @@
 //!
 //! An opaque frame is never parsed, and costs no allocation on its way to recipients on this shard.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use commucat_proto::control::{self, Ack, Text};
+use commucat_proto::limits::MAX_RELAYED_PAYLOAD;
 use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Sequence, Title};
 
 use crate::Shard;
 use crate::delivery::Delivery;
+use crate::keys::ChannelMap;
 use crate::lane::SHARE_FROM;
 use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, Targets};
 use crate::outbox::Opaque;
@@ -25,7 +25,7 @@ pub(crate) struct Ready {
     pub(crate) key: DeviceKey,
     pub(crate) epoch: Epoch,
     pub(crate) delivery: Delivery,
-    pub(crate) routes: HashMap<ChannelId, Route>,
+    pub(crate) routes: ChannelMap<Route>,
     /// Members over all routes.
     pub(crate) members: usize,
     /// Channels it has left: nothing more reaches it there until it joins again.
@@ -40,7 +40,7 @@ impl Ready {
             key,
             epoch,
             delivery: Delivery::begin(),
-            routes: HashMap::new(),
+            routes: ChannelMap::default(),
             members: 0,
             left: Vec::new(),
             pending: Pending::default(),
@@ -116,6 +116,12 @@ impl Shard {
         }
         if !route.ready(&self.directory, self.config.shards) {
             return Next::Wait(Stall::Route);
+        }
+        if frame.payload.len() > MAX_RELAYED_PAYLOAD {
+            let name = |key: &DeviceKey| self.directory.get(*key).map(|peer| (peer.device.clone(), Refusal::TooLarge));
+            let refused = route.members.iter().filter_map(name).collect();
+            self.acknowledge_with(tunnel, frame.channel, frame.sequence, refused);
+            return Next::Go;
         }
         let ordinal = ready.pending.next_ordinal();
         let receipt = Receipt { shard: self.config.id, tunnel: tunnel.id, ordinal };
@@ -243,6 +249,7 @@ impl Refusal {
             Self::Unknown => "unknown",
             Self::InboxFull => "inbox full",
             Self::StoreUnavailable => "store unavailable",
+            Self::TooLarge => "too large",
             Self::Federation => "federation unavailable",
         }
     }

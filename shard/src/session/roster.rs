@@ -5,6 +5,7 @@ use commucat_proto::{ChannelId, DeviceId, Frame, Title};
 use smallvec::SmallVec;
 
 use crate::Shard;
+use crate::counters::Drop;
 use crate::keys::device_key;
 use crate::mesh::message::{DeviceKey, Message, TunnelId};
 use crate::route::Route;
@@ -80,6 +81,8 @@ impl Shard {
             }
             ready.left.push(channel);
         }
+        let left = tunnel.outbox.leave(channel);
+        self.counters.dropped[Drop::Left as usize] += left as u64;
         if let Some(route) = ready.routes.remove(&channel) {
             ready.members -= route.members.len();
             self.unname(&route.members, (tunnel.id, channel));
