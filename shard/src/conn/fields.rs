@@ -20,6 +20,5 @@ pub(super) fn content_length(value: &[u8]) -> Option<u64> {
 
 /// A host, perhaps a port, and no user.
 pub(super) fn is_host(authority: &[u8]) -> bool {
-    !authority.contains(&b'@')
-        && Authority::try_from(authority).is_ok_and(|authority| !authority.host().is_empty())
+    !authority.contains(&b'@') && Authority::try_from(authority).is_ok_and(|authority| !authority.host().is_empty())
 }

@@ -36,15 +36,9 @@ pub const H2_CONTINUATIONS: u8 = 16;
 /// A WINDOW_UPDATE below this counts as chatter: it opens less than it costs to answer.
 pub const H2_SMALL_UPDATE: u32 = 1024;
 
-const _: () = assert!(
-    H2_BLOCK > HEAD,
-    "a head just above the limit must still be decoded"
-);
+const _: () = assert!(H2_BLOCK > HEAD, "a head just above the limit must still be decoded");
 const _: () = assert!(H2_BLOCK_DECODED > HEAD, "else 431 would never be answered");
-const _: () = assert!(
-    TLS_RECORD >= H2_FRAME,
-    "a full DATA frame should need one record only"
-);
+const _: () = assert!(TLS_RECORD >= H2_FRAME, "a full DATA frame should need one record only");
 
 /// How often a peer may do what costs us more than it costs the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

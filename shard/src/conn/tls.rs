@@ -13,9 +13,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, ServerConfig, UnbufferedServerConnection};
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic,
-};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus, WriteTraffic};
 use thiserror::Error;
 
 use super::limits::{TLS_REASSEMBLY, TLS_RECORD};
@@ -145,12 +143,7 @@ impl Tls {
         taken.map(|()| self.state())
     }
 
-    fn take(
-        &mut self,
-        bytes: &mut [u8],
-        out: &mut Vec<u8>,
-        plain: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), TlsError> {
+    fn take(&mut self, bytes: &mut [u8], out: &mut Vec<u8>, plain: &mut dyn FnMut(&[u8])) -> Result<(), TlsError> {
         let mut rest = bytes;
         while !rest.is_empty() && !self.peer_closed {
             if self.partial.is_empty() {
@@ -193,9 +186,7 @@ impl Tls {
             return;
         }
         // Without the alert the peer sees a truncated stream, which is what a failure here is.
-        let _ = self.write(out, ALERT, |writer, buffer| {
-            writer.queue_close_notify(buffer)
-        });
+        let _ = self.write(out, ALERT, |writer, buffer| writer.queue_close_notify(buffer));
         self.sent_close = true;
     }
 
@@ -237,26 +228,12 @@ impl Tls {
         }
     }
 
-    fn drive_partial(
-        &mut self,
-        out: &mut Vec<u8>,
-        plain: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), TlsError> {
+    fn drive_partial(&mut self, out: &mut Vec<u8>, plain: &mut dyn FnMut(&[u8])) -> Result<(), TlsError> {
         let have = &self.partial[self.record..];
         let whole = record_len(have).is_some_and(|len| len == have.len());
         // The bare header is shown to rustls too: it refuses a bad one before a body is waited for.
-        let used = drive(
-            &mut self.conn,
-            &mut self.partial,
-            out,
-            plain,
-            &mut self.peer_closed,
-        )?;
-        let record = if whole {
-            self.partial.len()
-        } else {
-            self.record
-        };
+        let used = drive(&mut self.conn, &mut self.partial, out, plain, &mut self.peer_closed)?;
+        let record = if whole { self.partial.len() } else { self.record };
         self.record = record.saturating_sub(used);
         if used == self.partial.len() {
             self.partial = Vec::new();
@@ -272,10 +249,7 @@ impl Tls {
         &mut self,
         out: &mut Vec<u8>,
         room: usize,
-        step: impl Fn(
-            &mut WriteTraffic<'_, rustls::server::ServerConnectionData>,
-            &mut [u8],
-        ) -> Result<usize, EncryptError>,
+        step: impl Fn(&mut WriteTraffic<'_, rustls::server::ServerConnectionData>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> Result<(), TlsError> {
         let mut room = room;
         loop {
@@ -292,9 +266,7 @@ impl Tls {
                         Err(error) => {
                             out.truncate(start);
                             match error {
-                                EncryptError::InsufficientSize(need)
-                                    if need.required_size > room =>
-                                {
+                                EncryptError::InsufficientSize(need) if need.required_size > room => {
                                     room = need.required_size;
                                 }
                                 _ => return Err(TlsError::Exhausted),
@@ -368,10 +340,7 @@ fn alerts(conn: &mut UnbufferedServerConnection, rest: &mut [u8], out: &mut Vec<
     }
 }
 
-fn append(
-    encode: &mut rustls::unbuffered::EncodeTlsData<'_, rustls::server::ServerConnectionData>,
-    out: &mut Vec<u8>,
-) {
+fn append(encode: &mut rustls::unbuffered::EncodeTlsData<'_, rustls::server::ServerConnectionData>, out: &mut Vec<u8>) {
     let start = out.len();
     let need = match encode.encode(&mut []) {
         Err(EncodeError::InsufficientSize(need)) => need.required_size,

@@ -50,8 +50,7 @@ impl Chunked {
     pub(super) fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Piece<'a>, HttpError> {
         while let Some((&octet, rest)) = input.split_first() {
             if let Step::Data = self.step {
-                let len =
-                    usize::try_from(self.left).map_or(input.len(), |left| left.min(input.len()));
+                let len = usize::try_from(self.left).map_or(input.len(), |left| left.min(input.len()));
                 let (piece, rest) = input.split_at(len);
                 *input = rest;
                 self.left -= len as u64;
@@ -77,9 +76,7 @@ impl Chunked {
             (Step::Size(digits), _) if octet.is_ascii_hexdigit() => self.digit(digits, octet),
             (Step::Size(1..) | Step::Extension(_), b'\r') => Ok(Step::SizeLf),
             (Step::Size(1..), b';') => Ok(Step::Extension(0)),
-            (Step::Extension(seen), b'\t' | b' '..=b'~' | 0x80..)
-                if seen < limits::H1_CHUNK_EXTENSION =>
-            {
+            (Step::Extension(seen), b'\t' | b' '..=b'~' | 0x80..) if seen < limits::H1_CHUNK_EXTENSION => {
                 Ok(Step::Extension(seen + 1))
             }
             (Step::SizeLf, b'\n') if self.left == 0 => Ok(Step::Trailer),
@@ -87,9 +84,7 @@ impl Chunked {
             (Step::DataCr, b'\r') => Ok(Step::DataLf),
             (Step::DataLf, b'\n') => Ok(Step::Size(0)),
             (Step::Trailer, b'\r') => Ok(Step::LastLf),
-            (Step::Trailer | Step::TrailerName, _) if is_token(octet) => {
-                self.trailer(Step::TrailerName)
-            }
+            (Step::Trailer | Step::TrailerName, _) if is_token(octet) => self.trailer(Step::TrailerName),
             (Step::TrailerName, b':') => self.trailer(Step::TrailerValue),
             (Step::TrailerValue, b'\r') => Ok(Step::TrailerLf),
             (Step::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => self.trailer(Step::TrailerValue),

@@ -19,10 +19,7 @@ pub(super) struct Head {
 
 /// Where the head that begins `bytes` ends, its blank line included. Only looks from `from` on.
 pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
-    let found = bytes
-        .get(from..)?
-        .windows(4)
-        .position(|four| four == b"\r\n\r\n")?;
+    let found = bytes.get(from..)?.windows(4).position(|four| four == b"\r\n\r\n")?;
     Some(from + found + 4)
 }
 
@@ -46,10 +43,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, HttpError> {
     };
     let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
     for field in request.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes())
-            .map_err(|_| HttpError::Malformed("field name"))?;
-        let value = HeaderValue::from_bytes(field.value)
-            .map_err(|_| HttpError::Malformed("field value"))?;
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| HttpError::Malformed("field name"))?;
+        let value = HeaderValue::from_bytes(field.value).map_err(|_| HttpError::Malformed("field value"))?;
         headers.append(name, value);
     }
 
@@ -76,10 +71,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, HttpError> {
 
 /// Another version is a different complaint from no version at all or a space in the target.
 fn version_error(bytes: &[u8]) -> HttpError {
-    let line = bytes
-        .split(|&octet| octet == b'\r')
-        .next()
-        .unwrap_or_default();
+    let line = bytes.split(|&octet| octet == b'\r').next().unwrap_or_default();
     match line.split(|&octet| octet == b' ').collect::<Vec<_>>()[..] {
         [_, _, version] if version.starts_with(b"HTTP/") => HttpError::Version,
         _ => HttpError::Malformed("request line"),
@@ -124,11 +116,7 @@ fn target(method: &Method, text: &str) -> Result<(Uri, Option<HeaderValue>), Htt
 }
 
 /// Exactly one valid `Host` (RFC 9112 § 3.2), which an absolute target replaces. HTTP/1.0 may leave it out.
-fn host(
-    headers: &mut HeaderMap,
-    version: Version,
-    absolute: Option<HeaderValue>,
-) -> Result<(), HttpError> {
+fn host(headers: &mut HeaderMap, version: Version, absolute: Option<HeaderValue>) -> Result<(), HttpError> {
     const BAD: HttpError = HttpError::Malformed("host");
     let mut given = headers.get_all(header::HOST).iter();
     match (given.next(), given.next()) {

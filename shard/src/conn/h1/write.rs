@@ -26,14 +26,7 @@ pub enum OutBody {
 impl H1 {
     /// Writes a status line, `headers` and the framing fields. With `keep_alive` false, or when the client asked for it,
     /// says `connection: close`, and no further request will be read.
-    pub fn head(
-        &mut self,
-        status: u16,
-        headers: &[(&str, &str)],
-        body: OutBody,
-        keep_alive: bool,
-        out: &mut Vec<u8>,
-    ) {
+    pub fn head(&mut self, status: u16, headers: &[(&str, &str)], body: OutBody, keep_alive: bool, out: &mut Vec<u8>) {
         let unframed = body == OutBody::Chunked && self.http10;
         self.persistent &= keep_alive && !unframed;
         self.chunking = body == OutBody::Chunked && !self.http10;
@@ -104,10 +97,7 @@ impl H1 {
             out.truncate(at - CHUNK_PREFIX);
             return;
         }
-        assert!(
-            len >> (4 * CHUNK_DIGITS) == 0,
-            "a turn's output is far below 16 MiB"
-        );
+        assert!(len >> (4 * CHUNK_DIGITS) == 0, "a turn's output is far below 16 MiB");
         for (place, octet) in out[at - CHUNK_PREFIX..at - 2].iter_mut().rev().enumerate() {
             *octet = b"0123456789abcdef"[len >> (4 * place) & 0xf];
         }

@@ -11,9 +11,7 @@ use crate::conn::limits;
 
 impl H2 {
     pub(super) fn begin_block<'a>(&mut self) -> Step<'a> {
-        let Header {
-            left: len, stream, ..
-        } = self.frame;
+        let Header { left: len, stream, .. } = self.frame;
         if self.block.len() + len as usize > limits::H2_BLOCK {
             return Err(H2Error::Calm("header block"));
         }
@@ -23,9 +21,7 @@ impl H2 {
             }
             Some(block) => block.continuations += 1,
             None if stream.is_multiple_of(2) => {
-                return Err(H2Error::Protocol(
-                    "HEADERS on a stream that is not the client's",
-                ));
+                return Err(H2Error::Protocol("HEADERS on a stream that is not the client's"));
             }
             None => {
                 let end = self.frame.has(frame::END_STREAM);
@@ -61,8 +57,7 @@ impl H2 {
         }
         let range = fragment(&self.frame, &self.block[self.block_frame..])?;
         self.block.truncate(self.block_frame + range.end);
-        self.block
-            .drain(self.block_frame..self.block_frame + range.start);
+        self.block.drain(self.block_frame..self.block_frame + range.start);
         if self.frame.has(frame::END_HEADERS) {
             let block = std::mem::take(&mut self.block);
             return self.end_block(&block);
@@ -157,9 +152,7 @@ fn fragment(header: &Header, payload: &[u8]) -> Result<Range<usize>, H2Error> {
         return Ok(range);
     }
     if header.has(frame::PADDED) {
-        let padding = payload
-            .first()
-            .ok_or(H2Error::FrameSize("HEADERS too short"))?;
+        let padding = payload.first().ok_or(H2Error::FrameSize("HEADERS too short"))?;
         range.start = 1;
         range.end -= usize::from(*padding).min(range.end);
     }

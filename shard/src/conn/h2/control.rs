@@ -46,9 +46,7 @@ impl H2 {
         let [i0, i1, v0, v1, v2, v3] = entry;
         let value = u32::from_be_bytes([v0, v1, v2, v3]);
         match u16::from_be_bytes([i0, i1]) {
-            frame::SETTING_ENABLE_PUSH if value > 1 => {
-                Err(H2Error::Protocol("ENABLE_PUSH above 1"))
-            }
+            frame::SETTING_ENABLE_PUSH if value > 1 => Err(H2Error::Protocol("ENABLE_PUSH above 1")),
             frame::SETTING_MAX_FRAME_SIZE if !(1 << 14..1 << 24).contains(&value) => {
                 Err(H2Error::Protocol("MAX_FRAME_SIZE out of range"))
             }
@@ -75,10 +73,7 @@ impl H2 {
         }
         if self.forget(stream) {
             self.charge_reset()?;
-            return Ok(Some(H2Event::Reset {
-                stream,
-                code: value,
-            }));
+            return Ok(Some(H2Event::Reset { stream, code: value }));
         }
         self.charge(1)?;
         Ok(None)

@@ -6,17 +6,12 @@ use super::{Code, H2, H2Error, H2Event, Stage};
 
 impl H2 {
     pub(super) fn begin_data<'a>(&mut self) -> Step<'a> {
-        let Header {
-            left: len, stream, ..
-        } = self.frame;
+        let Header { left: len, stream, .. } = self.frame;
         if self.is_idle_stream(stream) {
             return Err(H2Error::Protocol("DATA on an idle stream"));
         }
         let receive = self.receive.checked_sub(len);
         self.receive = receive.ok_or(H2Error::FlowControl("DATA beyond the connection window"))?;
-        if len == 0 && !self.frame.has(frame::END_STREAM) {
-            self.charge(1)?;
-        }
         let code = match self.streams.get_mut(stream) {
             None => None,
             Some(open) if open.peer_ended => Some(Code::StreamClosed),
@@ -30,6 +25,7 @@ impl H2 {
         };
         // Of no use to anyone: the connection gets it back at once.
         self.credit_connection(len);
+        self.charge_if_empty(len)?;
         self.skip();
         match code {
             Some(code) => self.stream_error(stream, code),
@@ -39,8 +35,7 @@ impl H2 {
 
     fn begin_payload<'a>(&mut self) -> Step<'a> {
         if !self.frame.has(frame::PADDED) {
-            self.stage = Stage::Data(0);
-            self.data_if_empty(0)
+            self.begin_pieces(0)
         } else if self.frame.left == 0 {
             Err(H2Error::FrameSize("padded DATA without a pad length"))
         } else {
@@ -49,19 +44,40 @@ impl H2 {
         }
     }
 
-    /// Gives back what counts for the windows and is nobody's data.
-    pub(super) fn uncounted(&mut self, octets: u32) {
+    pub(super) fn pad_length<'a>(&mut self, padding: u8) -> Step<'a> {
+        self.frame.left -= 1;
+        if u32::from(padding) > self.frame.left {
+            return Err(H2Error::Protocol("padding longer than its frame"));
+        }
+        // It counts for the windows and is nobody's data.
+        let octets = 1 + u32::from(padding);
         self.credit_stream(self.frame.stream, octets);
         self.credit_connection(octets);
+        self.begin_pieces(padding)
     }
 
-    /// A DATA frame with nothing to wait for is done at its header.
-    pub(super) fn data_if_empty<'a>(&mut self, padding: u8) -> Step<'a> {
-        if self.frame.left == 0 {
-            self.data_piece(u32::from(padding), &mut &[][..])
-        } else {
-            Ok(None)
+    /// What is data and what is padding is known. A frame with neither is done.
+    fn begin_pieces<'a>(&mut self, padding: u8) -> Step<'a> {
+        let Header { left, stream, .. } = self.frame;
+        let data = left - u32::from(padding);
+        let end = self.frame.has(frame::END_STREAM);
+        self.charge_if_empty(data)?;
+        let open = self.streams.get_mut(stream);
+        if open.is_some_and(|open| !open.take(u64::from(data), end)) {
+            self.credit_connection(data);
+            self.skip();
+            return self.stream_error(stream, Code::Protocol);
         }
+        self.stage = Stage::Data(padding);
+        if left == 0 {
+            return self.data_piece(0, &mut &[][..]);
+        }
+        Ok(None)
+    }
+
+    fn charge_if_empty(&mut self, data: u32) -> Result<(), H2Error> {
+        let empty = data == 0 && !self.frame.has(frame::END_STREAM);
+        self.charge(u32::from(empty))
     }
 
     /// A piece of the data, or of the padding behind it.
@@ -85,10 +101,6 @@ impl H2 {
             self.credit_connection(bytes.len() as u32);
             return Ok(None);
         };
-        if !open.take(bytes.len() as u64, end) {
-            self.credit_connection(bytes.len() as u32);
-            return self.stream_error(stream, Code::Protocol);
-        }
         open.held += bytes.len() as u32;
         if end {
             self.peer_ended(stream);

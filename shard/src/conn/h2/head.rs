@@ -52,10 +52,7 @@ impl Fields {
     }
 
     /// The head, and the body length it declares.
-    pub(super) fn request(
-        mut self,
-        extended_connect: bool,
-    ) -> Result<(Box<Parts>, Option<u64>), Refusal> {
+    pub(super) fn request(mut self, extended_connect: bool) -> Result<(Box<Parts>, Option<u64>), Refusal> {
         if self.malformed {
             return Err(Refusal::Malformed);
         }
@@ -109,24 +106,15 @@ impl Fields {
         }
         match name {
             b"method" => once(&mut self.method, Method::from_bytes(value).ok()?),
-            b"scheme" => once(
-                &mut self.scheme,
-                matches!(value, b"http" | b"https").then_some(())?,
-            ),
+            b"scheme" => once(&mut self.scheme, matches!(value, b"http" | b"https").then_some(())?),
             b"authority" => {
                 let value = HeaderValue::from_bytes(value).ok()?;
-                once(
-                    &mut self.authority,
-                    is_host(value.as_bytes()).then_some(value)?,
-                )
+                once(&mut self.authority, is_host(value.as_bytes()).then_some(value)?)
             }
             b"path" => {
                 let origin = value.first() == Some(&b'/') || value == b"*";
                 let uri = Uri::try_from(value).ok()?;
-                once(
-                    &mut self.path,
-                    (origin && !value.contains(&b'#')).then_some(uri)?,
-                )
+                once(&mut self.path, (origin && !value.contains(&b'#')).then_some(uri)?)
             }
             b"protocol" => {
                 let value = std::str::from_utf8(value).ok()?;
@@ -151,8 +139,7 @@ impl Fields {
             _ if matches!(name.as_str(), "keep-alive" | "proxy-connection") => return None,
             _ => {}
         }
-        self.headers
-            .append(name, HeaderValue::from_bytes(value).ok()?);
+        self.headers.append(name, HeaderValue::from_bytes(value).ok()?);
         Some(())
     }
 
@@ -163,10 +150,7 @@ impl Fields {
                 self.headers.insert(header::HOST, authority);
                 Some(())
             }
-            (Some(authority), Some(host)) => authority
-                .as_bytes()
-                .eq_ignore_ascii_case(host.as_bytes())
-                .then_some(()),
+            (Some(authority), Some(host)) => authority.as_bytes().eq_ignore_ascii_case(host.as_bytes()).then_some(()),
             (None, Some(host)) => is_host(host.as_bytes()).then_some(()),
             (None, None) => None,
         }

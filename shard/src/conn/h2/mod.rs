@@ -2,7 +2,7 @@
 //!
 //! [`H2::next`] is pulled by the connection layer, which keeps what it has not consumed. DATA is never buffered: a frame
 //! that arrives in pieces yields a piece at a time, borrowed from the input. A header block is collected until it is whole,
-//! up to [`limits::H2_BLOCK`], and freed. An idle connection holds its open streams (40 octets each) and what the peer's
+//! up to [`limits::H2_BLOCK`], and freed. An idle connection holds its open streams (48 octets each) and what the peer's
 //! encoder put into the HPACK table; nothing else.
 //!
 //! Flow: replies that the protocol owes (SETTINGS, acknowledgements, WINDOW_UPDATE, RST_STREAM, GOAWAY) collect in

@@ -47,24 +47,16 @@ impl H2 {
                 self.begin()
             }
             Stage::PadLength => {
-                let [padding] = take_first(input);
-                self.frame.left -= 1;
-                if u32::from(padding) > self.frame.left {
-                    return Err(H2Error::Protocol("padding longer than its frame"));
-                }
-                self.uncounted(1 + u32::from(padding));
-                self.stage = Stage::Data(padding);
-                self.data_if_empty(padding)
+                let Some([padding]) = self.collect::<1>(input) else {
+                    return Ok(None);
+                };
+                self.pad_length(padding)
             }
             Stage::Data(padding) => self.data_piece(u32::from(padding), input),
             Stage::Block => self.block_piece(input),
             Stage::Fixed(len) => match len {
-                4 => self
-                    .collect::<4>(input)
-                    .map_or(Ok(None), |octets| self.fixed4(octets)),
-                _ => self
-                    .collect::<8>(input)
-                    .map_or(Ok(None), |octets| self.fixed8(octets)),
+                4 => self.collect::<4>(input).map_or(Ok(None), |octets| self.fixed4(octets)),
+                _ => self.collect::<8>(input).map_or(Ok(None), |octets| self.fixed8(octets)),
             },
             Stage::Settings(opened) => match self.collect::<6>(input) {
                 Some(entry) => {
@@ -121,10 +113,7 @@ impl H2 {
         self.scratch[have..have + len].copy_from_slice(head);
         *input = rest;
         self.scratched += len as u8;
-        let octets = self
-            .scratch
-            .first_chunk::<N>()
-            .filter(|_| have + len == N)?;
+        let octets = self.scratch.first_chunk::<N>().filter(|_| have + len == N)?;
         self.scratched = 0;
         Some(*octets)
     }
@@ -169,18 +158,12 @@ impl H2 {
             frame::PUSH_PROMISE => Err(H2Error::Protocol("PUSH_PROMISE from a client")),
             frame::PING if len == 8 => self.fixed(8, 1),
             frame::GOAWAY if len >= 8 => self.fixed(8, 1),
-            frame::WINDOW_UPDATE if len == 4 && !(stream != 0 && self.is_idle_stream(stream)) => {
-                self.fixed(4, 0)
-            }
-            frame::WINDOW_UPDATE if len == 4 => {
-                Err(H2Error::Protocol("WINDOW_UPDATE on an idle stream"))
-            }
+            frame::WINDOW_UPDATE if len == 4 && !(stream != 0 && self.is_idle_stream(stream)) => self.fixed(4, 0),
+            frame::WINDOW_UPDATE if len == 4 => Err(H2Error::Protocol("WINDOW_UPDATE on an idle stream")),
             frame::RST_STREAM | frame::PING | frame::GOAWAY | frame::WINDOW_UPDATE => {
                 Err(H2Error::FrameSize("wrong length for its type"))
             }
-            frame::PRIORITY if len != 5 => {
-                Err(H2Error::FrameSize("PRIORITY of another length than 5"))
-            }
+            frame::PRIORITY if len != 5 => Err(H2Error::FrameSize("PRIORITY of another length than 5")),
             // PRIORITY is deprecated and unknown types must be ignored (§ 5.3.2, § 4.1).
             _ => {
                 self.charge(1)?;
@@ -232,16 +215,5 @@ impl H2 {
             .spend(1)
             .then_some(())
             .ok_or(H2Error::Calm("streams that come to nothing"))
-    }
-}
-
-/// The first octet; `step` is only called on input that has one.
-fn take_first(input: &mut &[u8]) -> [u8; 1] {
-    match input.split_first() {
-        Some((&octet, rest)) => {
-            *input = rest;
-            [octet]
-        }
-        None => [0],
     }
 }

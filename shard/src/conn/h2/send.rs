@@ -17,9 +17,7 @@ impl H2 {
         let limits = H2Limits {
             // A client may use the default windows before it has seen ours.
             stream_window: limits.stream_window.clamp(DEFAULT_WINDOW, i32::MAX as u32),
-            connection_window: limits
-                .connection_window
-                .clamp(DEFAULT_WINDOW, i32::MAX as u32),
+            connection_window: limits.connection_window.clamp(DEFAULT_WINDOW, i32::MAX as u32),
             ..limits
         };
         let mut settings = vec![
@@ -149,14 +147,7 @@ impl H2 {
 
     /// Writes a response head. Names are lower case; fields that HTTP/2 forbids are left out, so that one list serves both
     /// versions. Nothing is written on a stream that is gone.
-    pub fn head(
-        &mut self,
-        stream: u32,
-        status: u16,
-        headers: &[(&str, &str)],
-        end: bool,
-        out: &mut Vec<u8>,
-    ) {
+    pub fn head(&mut self, stream: u32, status: u16, headers: &[(&str, &str)], end: bool, out: &mut Vec<u8>) {
         if self.streams.get(stream).is_none_or(|open| open.we_ended) {
             return;
         }
@@ -183,22 +174,14 @@ impl H2 {
             self.table_closed = true;
         }
         encode::status(status, out);
-        for (name, value) in headers
-            .iter()
-            .filter(|(name, _)| !is_connection_specific(name))
-        {
+        for (name, value) in headers.iter().filter(|(name, _)| !is_connection_specific(name)) {
             encode::field(name, value, out);
         }
         let block = out.len() - start - frame::HEADER;
         let end_stream = if end { frame::END_STREAM } else { 0 };
         if block <= limits::H2_FRAME {
             let flags = frame::END_HEADERS | end_stream;
-            out[start..start + frame::HEADER].copy_from_slice(&frame::header(
-                block,
-                frame::HEADERS,
-                flags,
-                stream,
-            ));
+            out[start..start + frame::HEADER].copy_from_slice(&frame::header(block, frame::HEADERS, flags, stream));
             return;
         }
         let rest = out.split_off(start + frame::HEADER + limits::H2_FRAME);
@@ -206,11 +189,7 @@ impl H2 {
         out[start..start + frame::HEADER].copy_from_slice(&first);
         let mut pieces = rest.chunks(limits::H2_FRAME).peekable();
         while let Some(piece) = pieces.next() {
-            let flags = if pieces.peek().is_none() {
-                frame::END_HEADERS
-            } else {
-                0
-            };
+            let flags = if pieces.peek().is_none() { frame::END_HEADERS } else { 0 };
             let header = frame::header(piece.len(), frame::CONTINUATION, flags, stream);
             out.extend_from_slice(&header);
             out.extend_from_slice(piece);

@@ -63,10 +63,7 @@ impl Streams {
     }
 
     pub(super) fn push(&mut self, stream: Stream) {
-        assert!(
-            self.0.last().is_none_or(|last| last.id < stream.id),
-            "ids only rise"
-        );
+        assert!(self.0.last().is_none_or(|last| last.id < stream.id), "ids only rise");
         self.0.push(stream);
     }
 

@@ -56,9 +56,7 @@ impl Decoder {
     /// An empty table; allocates nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            table: Dynamic::new(),
-        }
+        Self { table: Dynamic::new() }
     }
 
     /// Decodes a whole block, and gives each field to `field` in order.
@@ -76,10 +74,7 @@ impl Decoder {
             if octet & 0xe0 == 0x20 {
                 // RFC 7541 § 4.2: only at the beginning of a block.
                 let max = integer(&mut rest, 5)?;
-                self.table
-                    .resize(max)
-                    .filter(|()| first)
-                    .ok_or(HpackError::TableSize)?;
+                self.table.resize(max).filter(|()| first).ok_or(HpackError::TableSize)?;
                 continue;
             }
             first = false;
@@ -114,10 +109,7 @@ impl Decoder {
         let place = index.checked_sub(1).ok_or(HpackError::Index)?;
         match STATIC.get(place) {
             Some((name, value)) => Ok((name.as_bytes(), value.as_bytes())),
-            None => self
-                .table
-                .get(place - STATIC.len())
-                .ok_or(HpackError::Index),
+            None => self.table.get(place - STATIC.len()).ok_or(HpackError::Index),
         }
     }
 }

@@ -58,8 +58,7 @@ impl Dynamic {
         }
         self.octets.extend_from_slice(name);
         self.octets.extend_from_slice(value);
-        self.entries
-            .push_back((name.len() as u16, value.len() as u16));
+        self.entries.push_back((name.len() as u16, value.len() as u16));
     }
 
     /// Name and value at `index`, 0 for the newest.
