@@ -5,7 +5,7 @@
 //!   └────Abort, reset, error, deadline──────────────────────────────────►┘
 //! ```
 //!
-//! Invariant: the descriptor is closed only when neither a receive nor a send is in flight, and `Closed` is given when
+//! Invariant: the descriptor is closed only when no receive, send or watch is in flight, and `Closed` is given when
 //! the kernel says that the slot of its table is free. So a later tenant cannot meet an earlier one's completions.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use io_uring::{opcode, types};
 use crate::event::{Ending, Event};
 use crate::op::Op;
 use crate::ring::Ring;
-use crate::slots::{Life, SocketId};
+use crate::slots::{Life, Receiving, SocketId};
 
 /// Deadlines of graceful closes. Each queue has one duration, so its front is always the next to expire.
 pub(crate) struct Endings {
@@ -55,7 +55,7 @@ impl Ring {
             (Life::Open, Ending::Graceful) => {
                 conn.life = Life::Flushing;
                 conn.reading = true;
-                if conn.outgoing.in_flight() {
+                if conn.outgoing.outstanding() {
                     self.endings
                         .flushing
                         .push_back((Instant::now() + self.endings.flush, id));
@@ -99,7 +99,7 @@ impl Ring {
         }
         conn.life = Life::Dying;
         self.steer(id);
-        self.cancel_send(id);
+        self.abandon_output(id);
         self.settle(id);
     }
 
@@ -108,7 +108,7 @@ impl Ring {
         let Some(conn) = self.slots.get(id) else {
             return;
         };
-        let quiet = conn.receiving == crate::slots::Receiving::Idle && !conn.outgoing.in_flight();
+        let quiet = conn.receiving == Receiving::Idle && conn.outgoing.is_quiet();
         if conn.life == Life::Dying && quiet {
             conn.life = Life::Closing;
             let entry = opcode::Close::new(types::Fixed(id.slot)).build();

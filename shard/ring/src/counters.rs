@@ -25,8 +25,8 @@ pub struct RingCounters {
     pub closes: u64,
     /// Sends completed.
     pub sends: u64,
-    /// Sends of which the kernel took only a part, and which the driver continued.
-    pub partial_sends: u64,
+    /// Times a socket had no room for all of a send, and the rest waited.
+    pub stalls: u64,
     /// Bytes received and given to the owner.
     pub received_bytes: u64,
     /// Bytes sent.

@@ -4,6 +4,7 @@
 //! which would be a kernel's fault, their memory is leaked instead.
 
 use std::mem::MaybeUninit;
+use std::time::Instant;
 
 use io_uring::{opcode, types};
 use thiserror::Error;
@@ -39,10 +40,8 @@ impl Ring {
             return Ok(());
         }
         self.bell.silence();
-        for _ in 0..limits::DRAIN_ROUNDS {
-            if self.queue.borrowed() == 0 {
-                break;
-            }
+        let give_up = Instant::now() + limits::DRAIN_LIMIT;
+        while self.queue.borrowed() > 0 && Instant::now() < give_up {
             self.cancel_all();
             if self.queue.enter(Sleep::AtMost(limits::DRAIN_WAIT)).is_err() {
                 break;

@@ -52,8 +52,8 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Threads the kernel may start for operations it cannot do in place; only half-closing a socket is one, and it is brief.
 pub const KERNEL_WORKERS: u32 = 2;
 
-/// How often, and for how long each time, dropping a ring waits for operations it cancelled; then it leaks their memory.
-pub const DRAIN_ROUNDS: u32 = 50;
+/// How long dropping a ring waits for the operations it cancelled; then it leaks their memory. They end at once.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
-/// See [`DRAIN_ROUNDS`].
+/// How long one round of that waits before it cancels again.
 pub const DRAIN_WAIT: Duration = Duration::from_millis(100);

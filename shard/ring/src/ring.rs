@@ -144,7 +144,8 @@ impl Ring {
             Some(Op::Wake) => self.on_wake(on),
             Some(Op::Bell) => self.on_bell(),
             Some(Op::CancelRecv(id)) => self.on_cancel_recv(id, result),
-            Some(Op::CancelSend(id)) => self.on_cancel_send(id, result),
+            Some(Op::Watch(id)) => self.on_watch(id, entry),
+            Some(Op::CancelWatch(id)) => self.on_cancel_watch(id, result),
             Some(Op::CancelAccept(id)) => self.on_cancel_accept(id, result),
             // A half-close fails only on a connection that its peer has reset, which its receive tells.
             Some(Op::Shutdown(_) | Op::CancelAll) | None => {}

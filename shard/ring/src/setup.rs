@@ -11,13 +11,14 @@ use crate::probe;
 
 /// Operations the driver uses, with the kernel that brought each; features that cannot be asked for by name came before
 /// DEFER_TASKRUN (6.1), except incremental buffers, which are tried.
-pub(crate) const OPERATIONS: [(u8, &str, &str); 8] = [
+pub(crate) const OPERATIONS: [(u8, &str, &str); 9] = [
     (opcode::Accept::CODE, "accept", "5.5"),
     (opcode::AsyncCancel::CODE, "cancel", "5.5"),
     (opcode::Close::CODE, "close", "5.6"),
     (opcode::Recv::CODE, "receive", "5.6"),
     (opcode::Send::CODE, "send", "5.6"),
     (opcode::Read::CODE, "read", "5.6"),
+    (opcode::PollAdd::CODE, "watching a descriptor", "5.13"),
     (opcode::Shutdown::CODE, "shutdown", "5.11"),
     (opcode::MsgRingData::CODE, "messages between rings", "5.18"),
 ];

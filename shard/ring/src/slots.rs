@@ -23,7 +23,7 @@ pub(crate) enum Life {
     Flushing,
     /// FIN sent, discarding input until the peer's FIN.
     Lingering,
-    /// Waiting for the last completions of receive and send.
+    /// Waiting for the last completions of its operations.
     Dying,
     /// The descriptor is being closed.
     Closing,
@@ -141,7 +141,7 @@ impl Slots {
             return false;
         };
         assert!(
-            conn.receiving == Receiving::Idle && !conn.outgoing.in_flight(),
+            conn.receiving == Receiving::Idle && conn.outgoing.is_quiet(),
             "a slot is vacated after the last completion of its operations"
         );
         *conn = Conn {

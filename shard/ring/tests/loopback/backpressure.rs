@@ -69,6 +69,28 @@ fn pausing_and_resuming_in_one_turn_changes_nothing() {
 }
 
 #[test]
+fn a_pause_reaches_a_receive_that_the_kernel_is_about_to_retry() {
+    // After 32 buffers in a row the kernel puts a receive aside and lets others go first; a cancellation that comes just
+    // then does not find it.
+    let mut bed = Bed::new(RingConfig {
+        buffers: 4096,
+        buffer_size: 1024,
+        ..small()
+    });
+    let (mut client, id) = bed.connect();
+    bed.ring.pause(id);
+    bed.settle();
+    let written = fill(&mut client);
+    bed.ring.resume(id);
+    bed.ring.pause(id);
+    bed.settle();
+    let got = bed.received(id).len();
+    assert!(got < written / 2, "paused after {got} of {written} bytes");
+    bed.settle();
+    assert_eq!(bed.received(id).len(), got, "nothing more came");
+}
+
+#[test]
 fn a_stream_survives_any_pattern_of_pauses() {
     let mut bed = Bed::new(RingConfig {
         buffers: 2,
@@ -200,4 +222,41 @@ fn a_half_closed_peer_can_still_be_sent_to() {
         1,
         "the buffer came home"
     );
+}
+
+/// Threads the kernel runs for this thread's rings.
+fn kernel_workers() -> usize {
+    let me = std::fs::read_link("/proc/thread-self").unwrap();
+    let name = format!("iou-wrk-{}", me.file_name().unwrap().to_str().unwrap());
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default());
+    names.filter(|comm| comm.trim() == name).count()
+}
+
+#[test]
+fn a_half_closed_peer_that_reads_slowly_costs_neither_a_thread_nor_a_spin() {
+    let mut bed = Bed::new(small());
+    let (mut client, id) = bed.connect();
+    let sent = Dice(29).bytes(16 << 20);
+    bed.ring.send(id, sent.clone());
+    bed.settle();
+    client.shutdown(Shutdown::Write).unwrap();
+    bed.until("the end of input", |log| log.contains(&Said::Eof { id }));
+    bed.settle();
+    let before = bed.ring.counters().cqes;
+    bed.settle();
+    assert_eq!(
+        bed.ring.counters().cqes,
+        before,
+        "nothing completes while the peer does not read"
+    );
+    assert_eq!(kernel_workers(), 0, "no thread of the kernel's is blocked in the send");
+    let reading = thread::spawn(move || {
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).unwrap();
+        got
+    });
+    bed.ring.close(id, Ending::Graceful);
+    bed.until_closed(id);
+    assert!(reading.join().unwrap() == sent, "it came whole");
 }

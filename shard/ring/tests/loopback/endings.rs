@@ -73,6 +73,29 @@ fn a_graceful_close_delivers_the_last_bytes_although_input_is_unread() {
 }
 
 #[test]
+fn a_peer_that_goes_on_talking_after_a_graceful_close_reads_the_last_bytes_and_an_end() {
+    let mut bed = Bed::new(RingConfig {
+        linger: Duration::from_secs(60),
+        ..small()
+    });
+    let (mut client, id) = bed.connect();
+    bed.ring.send(id, vec![4; 1000]);
+    bed.ring.close(id, Ending::Graceful);
+    bed.settle();
+    for _ in 0..3 {
+        // A closed socket would answer with a reset, and the read below would end in an error.
+        client.write_all(b"still talking").unwrap();
+        bed.settle();
+    }
+    assert_eq!(bed.closed(id), 0);
+    let mut all = Vec::new();
+    client.read_to_end(&mut all).unwrap();
+    assert_eq!(all, [4; 1000]);
+    drop(client);
+    bed.until_closed(id);
+}
+
+#[test]
 fn a_graceful_close_does_not_wait_for_ever_for_the_peers_fin() {
     let mut bed = Bed::new(RingConfig {
         linger: Duration::from_millis(50),
