@@ -56,15 +56,15 @@ enum Taken {
 impl Shard {
     /// A frame for devices that are, or were, attached to this shard, or are at home here. Gives how many of them are
     /// settled at once.
-    pub(crate) fn deliver(&mut self, receipt: Receipt, frame: Opaque<'_>, targets: &Targets) -> u32 {
+    pub(crate) fn deliver(&mut self, receipt: Receipt, frame: Opaque<'_>, targets: &Targets, bounced: bool) -> u32 {
         let mut settled = 0;
         for key in targets.as_slice() {
             let Some(tunnel) = self.attached.get(key).copied() else {
                 let home = key.home(self.config.shards);
                 if home == self.config.id {
-                    self.home_take(*key, receipt, frame);
+                    self.home_take(*key, receipt, frame, bounced);
                 } else {
-                    self.forward(home, *key, receipt, frame);
+                    self.forward(home, *key, receipt, frame, true);
                 }
                 continue;
             };

@@ -8,11 +8,13 @@
 //! - A session that ends sends what it still owed (`Return`s), then `Detached`, on one lane. Until `Detached` is here,
 //!   frames are still sent after it; they come back behind it.
 //! - A second session waits (`Handover`) until the first one's `Detached`.
+//! - Frames that were sent on from here to a shard that the device has left come back. The next one may not overtake
+//!   them: until they are back (`Sweep`, `Swept`), what comes waits here.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use commucat_proto::DeviceId;
+use commucat_proto::{ChannelId, DeviceId, FrameType};
 use commucat_storage::api::{Envelope, Reply, Request, RowId, StoreError, Wall};
 
 use crate::Shard;
@@ -36,6 +38,17 @@ enum Seat {
     Taken { by: Holder, epoch: Epoch },
     /// `from` has been told to go; `to`, if it is still there, takes over once it has.
     Handover { from: Holder, to: Option<Holder> },
+    /// Nobody holds it, and frames sent on are still on their way back; then `to`, if it is still there.
+    Sweeping { to: Option<Holder> },
+}
+
+/// A frame that waits for the way to be clear.
+#[derive(Debug)]
+struct Waiter {
+    receipt: Receipt,
+    kind: FrameType,
+    channel: ChannelId,
+    payload: Bytes,
 }
 
 /// A frame that waits for its turn to be stored.
@@ -80,6 +93,10 @@ pub(crate) struct Home {
     /// Subscribers may be told of the holder: it has been heard of since it was told to be the one. A frame sent to it
     /// before that would come back here and be overtaken by the next.
     confirmed: bool,
+    /// Frames have been sent on to the current holder's shard.
+    sent_on: bool,
+    /// What came while sweeping; each still counts against its sender's budget.
+    waiters: VecDeque<Waiter>,
     inbox: Inbox,
     replay: Replay,
 }
@@ -104,6 +121,8 @@ impl Homes {
             seat: Seat::Away,
             subscribers: 0,
             confirmed: false,
+            sent_on: false,
+            waiters: VecDeque::new(),
             inbox: Inbox::default(),
             replay: Replay::default(),
         })
@@ -124,7 +143,7 @@ impl Home {
     /// Where frames are sent on to.
     fn at(&self) -> Option<ShardId> {
         match self.seat {
-            Seat::Away => None,
+            Seat::Away | Seat::Sweeping { .. } => None,
             Seat::Taken { by, .. } => Some(by.shard),
             Seat::Handover { from, .. } => Some(from.shard),
         }
@@ -137,6 +156,7 @@ impl Home {
             && self.inbox.owed.is_empty()
             && self.inbox.backlog.is_empty()
             && !self.replay.reading
+            && self.waiters.is_empty()
     }
 
     fn holder(&self, epoch: Epoch) -> Option<Holder> {
@@ -179,9 +199,8 @@ impl Shard {
                 home.seat = Seat::Handover { from: by, to: Some(to) };
                 self.mesh.push(by.shard, Message::Evict { tunnel: by.tunnel });
             }
-            Seat::Handover { from, to: earlier } => {
-                home.seat = Seat::Handover { from, to: Some(to) };
-                if let Some(earlier) = earlier {
+            Seat::Handover { to: ref mut waiting, .. } | Seat::Sweeping { to: ref mut waiting } => {
+                if let Some(earlier) = waiting.replace(to) {
                     self.mesh.push(earlier.shard, Message::Evict { tunnel: earlier.tunnel });
                 }
             }
@@ -194,6 +213,7 @@ impl Shard {
             home.seat = Seat::Taken { by: to, epoch };
             home.replay = Replay { reading: home.replay.reading, ..Replay::default() };
             home.confirmed = false;
+            home.sent_on = false;
             self.mesh.push(to.shard, Message::Attached { device: key, tunnel: to.tunnel, epoch });
         }
     }
@@ -214,15 +234,45 @@ impl Shard {
         let gone = Holder { shard: from, tunnel };
         let Some(home) = self.homes.map.get_mut(&key) else { return };
         match home.seat {
-            Seat::Taken { by, .. } if by == gone => self.vacate(key),
-            Seat::Handover { from, to } if from == gone => match to {
-                Some(to) => self.seat(key, to),
-                None => self.vacate(key),
-            },
-            Seat::Handover { from, to: Some(to) } if to == gone => {
-                home.seat = Seat::Handover { from, to: None };
+            Seat::Taken { by, .. } if by == gone => self.left(key, gone.shard, None),
+            Seat::Handover { from, to } if from == gone => self.left(key, gone.shard, to),
+            Seat::Handover { to: ref mut waiting, .. } | Seat::Sweeping { to: ref mut waiting } => {
+                if *waiting == Some(gone) {
+                    *waiting = None;
+                }
             }
             _ => {}
+        }
+    }
+
+    /// The holder has left its shard.
+    fn left(&mut self, key: DeviceKey, shard: ShardId, to: Option<Holder>) {
+        let Some(home) = self.homes.map.get_mut(&key) else { return };
+        if std::mem::take(&mut home.sent_on) {
+            home.seat = Seat::Sweeping { to };
+            self.mesh.push(shard, Message::Sweep { device: key });
+        } else {
+            self.reseat(key, to);
+        }
+    }
+
+    pub(crate) fn home_swept(&mut self, key: DeviceKey) {
+        let Some(home) = self.homes.map.get_mut(&key) else { return };
+        let Seat::Sweeping { to } = home.seat else { return };
+        self.reseat(key, to);
+        let Some(home) = self.homes.map.get_mut(&key) else { return };
+        for waiter in std::mem::take(&mut home.waiters) {
+            let Waiter { receipt, kind, channel, payload } = waiter;
+            let frame = Opaque { kind, channel, payload: &payload, shared: Some(&payload) };
+            self.home_take(key, receipt, frame, false);
+        }
+        self.forget_home(key);
+    }
+
+    fn reseat(&mut self, key: DeviceKey, to: Option<Holder>) {
+        match to {
+            Some(to) => self.seat(key, to),
+            None => self.vacate(key),
         }
     }
 
@@ -237,34 +287,37 @@ impl Shard {
     }
 
     /// A frame whose recipient is not attached to this shard, which is its home.
-    pub(crate) fn home_take(&mut self, key: DeviceKey, receipt: Receipt, frame: Opaque<'_>) {
-        let Some(home) = self.homes.map.get(&key) else {
+    pub(crate) fn home_take(&mut self, key: DeviceKey, receipt: Receipt, frame: Opaque<'_>, bounced: bool) {
+        let Some(home) = self.homes.map.get_mut(&key) else {
             // Nobody routes to it any more, and it is not here: only a sender that has left meanwhile can cause this.
             self.settle(receipt, 1, Some((key, Refusal::Unknown)));
             return;
         };
-        match home.at() {
-            Some(shard) => self.forward(shard, key, receipt, frame),
-            None if frame.kind.is_storable() => self.home_keep(key, Some(receipt), frame),
-            None => {
-                self.counters.drop_frame(Drop::MediaAway);
-                self.settle(receipt, 1, None);
-            }
+        if let Some(shard) = home.at() {
+            home.sent_on = true;
+            self.forward(shard, key, receipt, frame, false);
+        } else if matches!(home.seat, Seat::Sweeping { .. }) && !bounced {
+            let Opaque { kind, channel, .. } = frame;
+            home.waiters.push_back(Waiter { receipt, kind, channel, payload: counted(frame) });
+        } else if frame.kind.is_storable() {
+            self.home_keep(key, Some(receipt), frame);
+        } else {
+            self.counters.drop_frame(Drop::MediaAway);
+            self.settle(receipt, 1, None);
         }
     }
 
     /// Sends a frame on to another shard, for one recipient.
-    pub(crate) fn forward(&mut self, to: ShardId, key: DeviceKey, receipt: Receipt, frame: Opaque<'_>) {
+    pub(crate) fn forward(&mut self, to: ShardId, key: DeviceKey, receipt: Receipt, frame: Opaque<'_>, bounced: bool) {
         let payload = self.mesh.payload(to, frame);
         let (kind, channel, targets) = (frame.kind, frame.channel, Targets::One(key));
-        self.mesh.push(to, Message::Deliver { receipt, kind, channel, targets, payload });
+        self.mesh.push(to, Message::Deliver { receipt, kind, channel, bounced, targets, payload });
     }
 
     /// Stores a frame at the end of the inbox. Without a receipt it has been acknowledged already and is owed.
     pub(crate) fn home_keep(&mut self, key: DeviceKey, receipt: Option<Receipt>, frame: Opaque<'_>) {
         let expires_at = Wall(self.at.wall.0.saturating_add(self.relay_ttl_ms));
-        let payload = frame.shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(frame.payload));
-        let envelope = Envelope { kind: frame.kind, channel: frame.channel, payload, expires_at };
+        let envelope = Envelope { kind: frame.kind, channel: frame.channel, payload: counted(frame), expires_at };
         let Some(home) = self.homes.map.get_mut(&key) else {
             if let Some(receipt) = receipt {
                 self.settle(receipt, 1, Some((key, Refusal::Unknown)));
@@ -412,4 +465,8 @@ impl Shard {
             self.ask_store(request, Waiting::Nothing);
         }
     }
+}
+
+fn counted(frame: Opaque<'_>) -> Bytes {
+    frame.shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(frame.payload))
 }

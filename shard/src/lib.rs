@@ -247,9 +247,9 @@ impl Shard {
 
     fn message(&mut self, from: ShardId, message: &Message, batch: &Batch) {
         match message {
-            Message::Deliver { receipt, kind, channel, targets, payload } => {
+            Message::Deliver { receipt, kind, channel, bounced, targets, payload } => {
                 let frame = lent(batch, *kind, *channel, payload);
-                let settled = self.deliver(*receipt, frame, targets);
+                let settled = self.deliver(*receipt, frame, targets, *bounced);
                 self.settle(*receipt, settled, None);
             }
             Message::Return { device, receipt, kind, channel, payload } => {
@@ -263,6 +263,8 @@ impl Shard {
             Message::Attached { device, tunnel, epoch } => self.attached(*device, *tunnel, *epoch),
             Message::Evict { tunnel } => self.evicted(*tunnel),
             Message::Detached { device, tunnel } => self.home_detached(from, *device, *tunnel),
+            Message::Sweep { device } => self.mesh.push(from, Message::Swept { device: *device }),
+            Message::Swept { device } => self.home_swept(*device),
             Message::Fetch { device, epoch, room } => self.home_fetch(*device, *epoch, *room),
             Message::Replay { device, epoch, rows, drained } => self.replay(*device, *epoch, rows, *drained),
             Message::Delivered { device, upto } => self.home_delivered(*device, *upto),

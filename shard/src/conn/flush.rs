@@ -126,17 +126,18 @@ impl Shard {
         if tunnel.phase == Phase::Draining && self.owes_nothing(&tunnel) {
             self.end(&mut tunnel);
         }
-        if let Some(row) = tunnel.outbox.pass_skipped()
-            && let State::Ready(ready) = &tunnel.state
-        {
-            self.rows_arrived(ready.key, row);
-        }
+        let passed = tunnel.outbox.pass_skipped();
         if room > 0 && tunnel.outbox.fill(out, room, &mut self.counters.frames_out) == Filled::Exhausted {
             self.exhausted(&mut tunnel);
             let _ = tunnel.outbox.fill(out, room, &mut self.counters.frames_out);
         }
         let ended = tunnel.phase == Phase::Ending && !tunnel.outbox.has_unsent();
+        let key = if let State::Ready(ready) = &tunnel.state { Some(ready.key) } else { None };
         self.tunnels.put(tunnel);
+        if let (Some(row), Some(key)) = (passed, key) {
+            self.rows_arrived(key, row);
+            self.fetch(id);
+        }
         ended
     }
 

@@ -64,7 +64,12 @@ impl Shard {
         let Some(mut tunnel) = self.tunnels.take(id) else { return };
         if tunnel.phase == Phase::Open {
             if matches!(tunnel.state, State::Hello | State::Proof(_)) {
-                self.fail(&mut tunnel, Title::HandshakeFailed, "the stream ended during the handshake");
+                let (title, detail) = if self.draining {
+                    (Title::ServiceUnavailable, "the server is going away")
+                } else {
+                    (Title::HandshakeFailed, "the stream ended during the handshake")
+                };
+                self.fail(&mut tunnel, title, detail);
             } else {
                 tunnel.phase = Phase::Draining;
                 let due = self.at.now + self.config.limits.close_timeout;

@@ -22,7 +22,9 @@ impl Doorbell {
     /// The bell of a shard that is awake.
     #[must_use]
     pub fn new() -> Self {
-        Self { asleep: AtomicBool::new(false) }
+        Self {
+            asleep: AtomicBool::new(false),
+        }
     }
 
     /// Says that this shard is about to sleep. Whoever calls this looks at its queues once more before it sleeps.

@@ -43,14 +43,23 @@ impl Watch {
     /// How many batches were ever sent.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.0.tallies.iter().map(|tally| tally.sent.load(Ordering::SeqCst)).sum()
+        self.0
+            .tallies
+            .iter()
+            .map(|tally| tally.sent.load(Ordering::SeqCst))
+            .sum()
     }
 
     /// Whether, at one moment during this call, no batch was between two shards: everything that had been handled
     /// before it is all that had been sent after it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let handled: u64 = self.0.tallies.iter().map(|tally| tally.handled.load(Ordering::SeqCst)).sum();
+        let handled: u64 = self
+            .0
+            .tallies
+            .iter()
+            .map(|tally| tally.handled.load(Ordering::SeqCst))
+            .sum();
         handled == self.sent()
     }
 
@@ -115,7 +124,12 @@ pub fn lanes(shards: u16, batches: usize) -> Vec<Endpoint> {
     for from in 0..shards {
         for to in (0..shards).filter(|to| *to != from) {
             let (lane, end) = RingBuffer::new(batches);
-            let outgoing = Outgoing { to: ShardId(to), lane, overflow: VecDeque::new(), touched: false };
+            let outgoing = Outgoing {
+                to: ShardId(to),
+                lane,
+                overflow: VecDeque::new(),
+                touched: false,
+            };
             endpoints[usize::from(from)].outgoing.push(outgoing);
             endpoints[usize::from(to)].incoming.push((ShardId(from), end));
         }

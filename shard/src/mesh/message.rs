@@ -121,6 +121,8 @@ pub enum Message {
         kind: FrameType,
         /// The sender's channel.
         channel: ChannelId,
+        /// It was sent on to a shard where the device no longer is, and comes back to its home.
+        bounced: bool,
         /// Recipients there.
         targets: Targets,
         /// Ciphertext.
@@ -192,6 +194,16 @@ pub enum Message {
         device: DeviceKey,
         /// The session, also when it was never attached.
         tunnel: TunnelId,
+    },
+    /// From the home, after the last frame it sent on to a shard that the device has left.
+    Sweep {
+        /// The device.
+        device: DeviceKey,
+    },
+    /// To the home: every frame sent on before `Sweep` is back.
+    Swept {
+        /// The device.
+        device: DeviceKey,
     },
     /// To the home: send stored rows.
     Fetch {

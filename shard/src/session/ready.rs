@@ -159,7 +159,8 @@ impl Shard {
                 unsettled += u32::try_from(targets.as_slice().len()).unwrap_or(u32::MAX);
                 let payload = self.mesh.payload(*shard, opaque);
                 let (kind, channel, targets) = (frame.kind, frame.channel, targets.clone());
-                self.mesh.push(*shard, Message::Deliver { receipt, kind, channel, targets, payload });
+                let message = Message::Deliver { receipt, kind, channel, bounced: false, targets, payload };
+                self.mesh.push(*shard, message);
                 continue;
             }
             for key in targets.as_slice() {
@@ -169,7 +170,7 @@ impl Shard {
                     None => {
                         // By way of the lane to its home, even when that is here: it may not overtake what is in it.
                         unsettled += 1;
-                        self.forward(key.home(self.config.shards), *key, receipt, opaque);
+                        self.forward(key.home(self.config.shards), *key, receipt, opaque, false);
                     }
                 }
             }
