@@ -42,6 +42,9 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { auto_approve_devices: true, max_auto_devices_per_user: 1 }
+        Self {
+            auto_approve_devices: true,
+            max_auto_devices_per_user: 1,
+        }
     }
 }

@@ -19,7 +19,13 @@ pub enum Drop {
 
 impl Drop {
     /// All reasons, in counter order.
-    pub const ALL: [Self; 5] = [Self::MediaOverflow, Self::MediaBehind, Self::MediaAway, Self::Left, Self::ControlFull];
+    pub const ALL: [Self; 5] = [
+        Self::MediaOverflow,
+        Self::MediaBehind,
+        Self::MediaAway,
+        Self::Left,
+        Self::ControlFull,
+    ];
 
     /// For metrics and logs.
     #[must_use]

@@ -41,7 +41,11 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     pub(crate) fn begin() -> Self {
-        Self { mode: Mode::Holding, fetching: false, returned: false }
+        Self {
+            mode: Mode::Holding,
+            fetching: false,
+            returned: false,
+        }
     }
 }
 
@@ -127,7 +131,9 @@ impl Shard {
 
     /// The queue, or what waits behind the replay, is full: it is stored, and so is what comes next.
     fn spill(&mut self, id: TunnelId, from: Mode) {
-        let Some(mut tunnel) = self.tunnels.take(id) else { return };
+        let Some(mut tunnel) = self.tunnels.take(id) else {
+            return;
+        };
         if let State::Ready(ready) = &mut tunnel.state {
             ready.delivery.mode = Mode::Spilling;
             ready.delivery.returned = true;
@@ -154,7 +160,16 @@ impl Shard {
         }
         let payload = self.mesh.payload(home, frame);
         let (kind, channel) = (frame.kind, frame.channel);
-        self.mesh.push(home, Message::Return { device, receipt, kind, channel, payload });
+        self.mesh.push(
+            home,
+            Message::Return {
+                device,
+                receipt,
+                kind,
+                channel,
+                payload,
+            },
+        );
     }
 
     /// Asks the home for stored rows, when there is room and no question is open.
@@ -165,16 +180,21 @@ impl Shard {
         if tunnel.phase != Phase::Open || ready.delivery.mode == Mode::Live || ready.delivery.fetching {
             return;
         }
-        let Some(room) = tunnel.outbox.replay_room(&self.config.limits) else { return };
+        let Some(room) = tunnel.outbox.replay_room(&self.config.limits) else {
+            return;
+        };
         ready.delivery.fetching = true;
         ready.delivery.returned = false;
         let (device, epoch) = (ready.key, ready.epoch);
-        self.mesh.push(device.home(shards), Message::Fetch { device, epoch, room });
+        self.mesh
+            .push(device.home(shards), Message::Fetch { device, epoch, room });
     }
 
     /// The home's answer to `Fetch`.
     pub(crate) fn replay(&mut self, key: DeviceKey, epoch: Epoch, rows: &[ReplayRow], drained: bool) {
-        let Some(id) = self.attached.get(&key).copied() else { return };
+        let Some(id) = self.attached.get(&key).copied() else {
+            return;
+        };
         let Some(tunnel) = self.tunnels.get_mut(id) else { return };
         let State::Ready(ready) = &mut tunnel.state else { return };
         if ready.epoch != epoch {
@@ -183,8 +203,16 @@ impl Shard {
         ready.delivery.fetching = false;
         let mut arrived = None;
         for row in rows {
-            let frame = Opaque { kind: row.kind, channel: row.channel, payload: &row.payload, shared: Some(&row.payload) };
-            if tunnel.outbox.push_row(frame, row.row, ready.left.contains(&row.channel)) {
+            let frame = Opaque {
+                kind: row.kind,
+                channel: row.channel,
+                payload: &row.payload,
+                shared: Some(&row.payload),
+            };
+            if tunnel
+                .outbox
+                .push_row(frame, row.row, ready.left.contains(&row.channel))
+            {
                 arrived = Some(row.row);
             }
         }
@@ -204,12 +232,15 @@ impl Shard {
 
     /// The kernel has taken stored rows up to this one.
     pub(crate) fn rows_arrived(&mut self, device: DeviceKey, upto: RowId) {
-        self.mesh.push(device.home(self.config.shards), Message::Delivered { device, upto });
+        self.mesh
+            .push(device.home(self.config.shards), Message::Delivered { device, upto });
     }
 
     /// The home says that this session is the one.
     pub(crate) fn attached(&mut self, key: DeviceKey, id: TunnelId, epoch: Epoch) {
-        let Some(mut tunnel) = self.tunnels.take(id) else { return };
+        let Some(mut tunnel) = self.tunnels.take(id) else {
+            return;
+        };
         if let State::Attaching(attaching) = std::mem::replace(&mut tunnel.state, State::Ended) {
             tunnel.state = State::Ready(Box::new(Ready::new(attaching.device, key, epoch)));
             self.attached.insert(key, id);
@@ -244,18 +275,29 @@ impl Shard {
                 tunnel.outbox.residue(live, |frame| self.return_home(key, None, frame));
                 key
             }
-            State::Attaching(attaching) => {
-                device_key(&self.config.hash_key, &attaching.device)
-            }
+            State::Attaching(attaching) => device_key(&self.config.hash_key, &attaching.device),
             _ => return,
         };
-        self.mesh.push(key.home(self.config.shards), Message::Detached { device: key, tunnel: tunnel.id });
+        self.mesh.push(
+            key.home(self.config.shards),
+            Message::Detached {
+                device: key,
+                tunnel: tunnel.id,
+            },
+        );
     }
 
     /// Tells the sender's shard that so many recipients are settled.
     pub(crate) fn settle(&mut self, receipt: Receipt, count: u32, refused: Option<(DeviceKey, Refusal)>) {
         if count > 0 {
-            self.mesh.push(receipt.shard, Message::Settled { receipt, count, refused });
+            self.mesh.push(
+                receipt.shard,
+                Message::Settled {
+                    receipt,
+                    count,
+                    refused,
+                },
+            );
         }
     }
 }

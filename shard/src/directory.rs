@@ -27,7 +27,9 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn new() -> Self {
-        Self { peers: HashMap::default() }
+        Self {
+            peers: HashMap::default(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -43,7 +45,11 @@ impl Directory {
         let mut first = false;
         let peer = self.peers.entry(key).or_insert_with(|| {
             first = true;
-            Peer { device: device.clone(), at: None, routes: SmallVec::new() }
+            Peer {
+                device: device.clone(),
+                at: None,
+                routes: SmallVec::new(),
+            }
         });
         peer.routes.push(by);
         first
@@ -51,7 +57,9 @@ impl Directory {
 
     /// The route names it no more. True when it was the last one: the home must be told.
     pub(crate) fn unname(&mut self, key: DeviceKey, by: (TunnelId, ChannelId)) -> bool {
-        let Some(peer) = self.peers.get_mut(&key) else { return false };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return false;
+        };
         if let Some(index) = peer.routes.iter().position(|route| *route == by) {
             peer.routes.swap_remove(index);
         }

@@ -35,11 +35,19 @@ struct Holder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seat {
     Away,
-    Taken { by: Holder, epoch: Epoch },
+    Taken {
+        by: Holder,
+        epoch: Epoch,
+    },
     /// `from` has been told to go; `to`, if it is still there, takes over once it has.
-    Handover { from: Holder, to: Option<Holder> },
+    Handover {
+        from: Holder,
+        to: Option<Holder>,
+    },
     /// Nobody holds it, and frames sent on are still on their way back; then `to`, if it is still there.
-    Sweeping { to: Option<Holder> },
+    Sweeping {
+        to: Option<Holder>,
+    },
 }
 
 /// A frame that waits for the way to be clear.
@@ -199,7 +207,10 @@ impl Shard {
                 home.seat = Seat::Handover { from: by, to: Some(to) };
                 self.mesh.push(by.shard, Message::Evict { tunnel: by.tunnel });
             }
-            Seat::Handover { to: ref mut waiting, .. } | Seat::Sweeping { to: ref mut waiting } => {
+            Seat::Handover {
+                to: ref mut waiting, ..
+            }
+            | Seat::Sweeping { to: ref mut waiting } => {
                 if let Some(earlier) = waiting.replace(to) {
                     self.mesh.push(earlier.shard, Message::Evict { tunnel: earlier.tunnel });
                 }
@@ -211,10 +222,20 @@ impl Shard {
         let epoch = self.homes.next_epoch();
         if let Some(home) = self.homes.map.get_mut(&key) {
             home.seat = Seat::Taken { by: to, epoch };
-            home.replay = Replay { reading: home.replay.reading, ..Replay::default() };
+            home.replay = Replay {
+                reading: home.replay.reading,
+                ..Replay::default()
+            };
             home.confirmed = false;
             home.sent_on = false;
-            self.mesh.push(to.shard, Message::Attached { device: key, tunnel: to.tunnel, epoch });
+            self.mesh.push(
+                to.shard,
+                Message::Attached {
+                    device: key,
+                    tunnel: to.tunnel,
+                    epoch,
+                },
+            );
         }
     }
 
@@ -232,14 +253,19 @@ impl Shard {
 
     pub(crate) fn home_detached(&mut self, from: ShardId, key: DeviceKey, tunnel: TunnelId) {
         let gone = Holder { shard: from, tunnel };
-        let Some(home) = self.homes.map.get_mut(&key) else { return };
+        let Some(home) = self.homes.map.get_mut(&key) else {
+            return;
+        };
         match home.seat {
             Seat::Taken { by, .. } if by == gone => self.left(key, gone.shard, None),
             Seat::Handover { from, to } if from == gone => self.left(key, gone.shard, to),
-            Seat::Handover { to: ref mut waiting, .. } | Seat::Sweeping { to: ref mut waiting } => {
-                if *waiting == Some(gone) {
-                    *waiting = None;
-                }
+            Seat::Handover {
+                to: ref mut waiting, ..
+            }
+            | Seat::Sweeping { to: ref mut waiting }
+                if *waiting == Some(gone) =>
+            {
+                *waiting = None;
             }
             _ => {}
         }
@@ -247,7 +273,9 @@ impl Shard {
 
     /// The holder has left its shard.
     fn left(&mut self, key: DeviceKey, shard: ShardId, to: Option<Holder>) {
-        let Some(home) = self.homes.map.get_mut(&key) else { return };
+        let Some(home) = self.homes.map.get_mut(&key) else {
+            return;
+        };
         if std::mem::take(&mut home.sent_on) {
             home.seat = Seat::Sweeping { to };
             self.mesh.push(shard, Message::Sweep { device: key });
@@ -257,13 +285,27 @@ impl Shard {
     }
 
     pub(crate) fn home_swept(&mut self, key: DeviceKey) {
-        let Some(home) = self.homes.map.get_mut(&key) else { return };
+        let Some(home) = self.homes.map.get_mut(&key) else {
+            return;
+        };
         let Seat::Sweeping { to } = home.seat else { return };
         self.reseat(key, to);
-        let Some(home) = self.homes.map.get_mut(&key) else { return };
+        let Some(home) = self.homes.map.get_mut(&key) else {
+            return;
+        };
         for waiter in std::mem::take(&mut home.waiters) {
-            let Waiter { receipt, kind, channel, payload } = waiter;
-            let frame = Opaque { kind, channel, payload: &payload, shared: Some(&payload) };
+            let Waiter {
+                receipt,
+                kind,
+                channel,
+                payload,
+            } = waiter;
+            let frame = Opaque {
+                kind,
+                channel,
+                payload: &payload,
+                shared: Some(&payload),
+            };
             self.home_take(key, receipt, frame, false);
         }
         self.forget_home(key);
@@ -280,7 +322,10 @@ impl Shard {
         if let Some(home) = self.homes.map.get_mut(&key) {
             home.seat = Seat::Away;
             home.confirmed = false;
-            home.replay = Replay { reading: home.replay.reading, ..Replay::default() };
+            home.replay = Replay {
+                reading: home.replay.reading,
+                ..Replay::default()
+            };
             self.tell_subscribers(key);
             self.forget_home(key);
         }
@@ -298,7 +343,12 @@ impl Shard {
             self.forward(shard, key, receipt, frame, false);
         } else if matches!(home.seat, Seat::Sweeping { .. }) && !bounced {
             let Opaque { kind, channel, .. } = frame;
-            home.waiters.push_back(Waiter { receipt, kind, channel, payload: counted(frame) });
+            home.waiters.push_back(Waiter {
+                receipt,
+                kind,
+                channel,
+                payload: counted(frame),
+            });
         } else if frame.kind.is_storable() {
             self.home_keep(key, Some(receipt), frame);
         } else {
@@ -311,13 +361,28 @@ impl Shard {
     pub(crate) fn forward(&mut self, to: ShardId, key: DeviceKey, receipt: Receipt, frame: Opaque<'_>, bounced: bool) {
         let payload = self.mesh.payload(to, frame);
         let (kind, channel, targets) = (frame.kind, frame.channel, Targets::One(key));
-        self.mesh.push(to, Message::Deliver { receipt, kind, channel, bounced, targets, payload });
+        self.mesh.push(
+            to,
+            Message::Deliver {
+                receipt,
+                kind,
+                channel,
+                bounced,
+                targets,
+                payload,
+            },
+        );
     }
 
     /// Stores a frame at the end of the inbox. Without a receipt it has been acknowledged already and is owed.
     pub(crate) fn home_keep(&mut self, key: DeviceKey, receipt: Option<Receipt>, frame: Opaque<'_>) {
         let expires_at = Wall(self.at.wall.0.saturating_add(self.relay_ttl_ms));
-        let envelope = Envelope { kind: frame.kind, channel: frame.channel, payload: counted(frame), expires_at };
+        let envelope = Envelope {
+            kind: frame.kind,
+            channel: frame.channel,
+            payload: counted(frame),
+            expires_at,
+        };
         let Some(home) = self.homes.map.get_mut(&key) else {
             if let Some(receipt) = receipt {
                 self.settle(receipt, 1, Some((key, Refusal::Unknown)));
@@ -332,22 +397,34 @@ impl Shard {
     /// Gives the store what waits, in order. Owed frames go together, and nothing passes them until they are durable.
     fn append_backlog(&mut self, key: DeviceKey) {
         loop {
-            let Some(home) = self.homes.map.get_mut(&key) else { return };
+            let Some(home) = self.homes.map.get_mut(&key) else {
+                return;
+            };
             let inbox = &mut home.inbox;
             if !inbox.owed.is_empty() {
                 return;
             }
             while inbox.backlog.front().is_some_and(|queued| queued.receipt.is_none()) {
-                inbox.owed.extend(inbox.backlog.pop_front().map(|queued| queued.envelope));
+                inbox
+                    .owed
+                    .extend(inbox.backlog.pop_front().map(|queued| queued.envelope));
             }
             let device = home.device.clone();
             let (request, receipt) = if inbox.owed.is_empty() {
-                let Some(Queued { envelope, receipt }) = inbox.backlog.pop_front() else { return };
+                let Some(Queued { envelope, receipt }) = inbox.backlog.pop_front() else {
+                    return;
+                };
                 self.counters.appended += 1;
                 (Request::Append { device, envelope }, receipt)
             } else {
                 self.counters.appended += inbox.owed.len() as u64;
-                (Request::AppendOwed { device, envelopes: inbox.owed.clone() }, None)
+                (
+                    Request::AppendOwed {
+                        device,
+                        envelopes: inbox.owed.clone(),
+                    },
+                    None,
+                )
             };
             inbox.appends += 1;
             inbox.pending += 1;
@@ -355,9 +432,16 @@ impl Shard {
         }
     }
 
-    pub(crate) fn home_appended(&mut self, key: DeviceKey, receipt: Option<Receipt>, outcome: &Result<Reply, StoreError>) {
+    pub(crate) fn home_appended(
+        &mut self,
+        key: DeviceKey,
+        receipt: Option<Receipt>,
+        outcome: &Result<Reply, StoreError>,
+    ) {
         let retry_at = self.at.now + self.config.limits.store_retry;
-        let Some(home) = self.homes.map.get_mut(&key) else { return };
+        let Some(home) = self.homes.map.get_mut(&key) else {
+            return;
+        };
         home.inbox.pending -= 1;
         match (receipt, outcome) {
             (Some(receipt), Ok(_)) => self.settle(receipt, 1, None),
@@ -377,11 +461,16 @@ impl Shard {
 
     /// The pause after a failure is over.
     pub(crate) fn home_expired(&mut self, key: DeviceKey) {
-        let Some(home) = self.homes.map.get_mut(&key) else { return };
+        let Some(home) = self.homes.map.get_mut(&key) else {
+            return;
+        };
         if std::mem::take(&mut home.inbox.retry) {
             let owed = std::mem::take(&mut home.inbox.owed);
             for envelope in owed.into_iter().rev() {
-                home.inbox.backlog.push_front(Queued { envelope, receipt: None });
+                home.inbox.backlog.push_front(Queued {
+                    envelope,
+                    receipt: None,
+                });
             }
             self.append_backlog(key);
         }
@@ -403,7 +492,9 @@ impl Shard {
     /// Reads on if the holder waits for rows and there may be some.
     fn continue_replay(&mut self, key: DeviceKey) {
         let (now, rows) = (self.at.wall, self.config.limits.replay_rows);
-        let Some(home) = self.homes.map.get_mut(&key) else { return };
+        let Some(home) = self.homes.map.get_mut(&key) else {
+            return;
+        };
         let Seat::Taken { epoch, .. } = home.seat else { return };
         let Some(room) = home.replay.wanted else { return };
         if home.replay.reading {
@@ -423,7 +514,9 @@ impl Shard {
 
     pub(crate) fn home_read(&mut self, key: DeviceKey, epoch: Epoch, outcome: Result<Reply, StoreError>) {
         let retry_at = self.at.now + self.config.limits.store_retry;
-        let Some(home) = self.homes.map.get_mut(&key) else { return };
+        let Some(home) = self.homes.map.get_mut(&key) else {
+            return;
+        };
         home.replay.reading = false;
         let Some(holder) = home.holder(epoch) else {
             // A later session asks for itself.
@@ -454,19 +547,38 @@ impl Shard {
         self.counters.replayed += rows.len() as u64;
         let rows = rows
             .into_iter()
-            .map(|(row, envelope)| ReplayRow { row, kind: envelope.kind, channel: envelope.channel, payload: envelope.payload })
+            .map(|(row, envelope)| ReplayRow {
+                row,
+                kind: envelope.kind,
+                channel: envelope.channel,
+                payload: envelope.payload,
+            })
             .collect();
-        self.mesh.push(holder.shard, Message::Replay { device: key, epoch, rows, drained });
+        self.mesh.push(
+            holder.shard,
+            Message::Replay {
+                device: key,
+                epoch,
+                rows,
+                drained,
+            },
+        );
     }
 
     pub(crate) fn home_delivered(&mut self, key: DeviceKey, upto: RowId) {
         if let Some(home) = self.homes.map.get(&key) {
-            let request = Request::Delivered { device: home.device.clone(), upto };
+            let request = Request::Delivered {
+                device: home.device.clone(),
+                upto,
+            };
             self.ask_store(request, Waiting::Nothing);
         }
     }
 }
 
 fn counted(frame: Opaque<'_>) -> Bytes {
-    frame.shared.cloned().unwrap_or_else(|| Bytes::copy_from_slice(frame.payload))
+    frame
+        .shared
+        .cloned()
+        .unwrap_or_else(|| Bytes::copy_from_slice(frame.payload))
 }

@@ -20,7 +20,10 @@ const KEEP_BYTES: usize = 4096;
 
 /// What a queued frame costs besides its payload.
 const OVERHEAD: usize = 80;
-const _: () = assert!(size_of::<Record>() <= OVERHEAD, "the budget must cover what a queued frame really takes");
+const _: () = assert!(
+    size_of::<Record>() <= OVERHEAD,
+    "the budget must cover what a queued frame really takes"
+);
 
 #[derive(Debug)]
 pub(crate) enum Body {
@@ -125,7 +128,15 @@ impl Lane {
             self.tail += payload.len() as u64;
         }
         self.bytes += Self::cost(payload.len());
-        self.records.push_back(Record { kind, channel, row, stamp, body, skipped: false, at });
+        self.records.push_back(Record {
+            kind,
+            channel,
+            row,
+            stamp,
+            body,
+            skipped: false,
+            at,
+        });
     }
 
     pub(crate) fn pop(&mut self) {

@@ -99,7 +99,10 @@ pub struct Shard {
 
 impl std::fmt::Debug for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shard").field("id", &self.config.id).field("gauges", &self.gauges()).finish_non_exhaustive()
+        f.debug_struct("Shard")
+            .field("id", &self.config.id)
+            .field("gauges", &self.gauges())
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,7 +113,11 @@ impl Shard {
     /// If there are no shards, more than 128, or this is not one of them.
     #[must_use]
     pub fn new(config: ShardConfig, entropy: Box<dyn Entropy>) -> Self {
-        assert!((1..=home::MAX_SHARDS).contains(&config.shards), "1 to {} shards", home::MAX_SHARDS);
+        assert!(
+            (1..=home::MAX_SHARDS).contains(&config.shards),
+            "1 to {} shards",
+            home::MAX_SHARDS
+        );
         assert!(config.id.0 < config.shards, "shard ids count from 0");
         Self {
             relay_ttl_ms: u64::try_from(config.limits.relay_ttl.as_millis()).unwrap_or(u64::MAX),
@@ -247,15 +254,32 @@ impl Shard {
 
     fn message(&mut self, from: ShardId, message: &Message, batch: &Batch) {
         match message {
-            Message::Deliver { receipt, kind, channel, bounced, targets, payload } => {
+            Message::Deliver {
+                receipt,
+                kind,
+                channel,
+                bounced,
+                targets,
+                payload,
+            } => {
                 let frame = lent(batch, *kind, *channel, payload);
                 let settled = self.deliver(*receipt, frame, targets, *bounced);
                 self.settle(*receipt, settled, None);
             }
-            Message::Return { device, receipt, kind, channel, payload } => {
+            Message::Return {
+                device,
+                receipt,
+                kind,
+                channel,
+                payload,
+            } => {
                 self.home_keep(*device, *receipt, lent(batch, *kind, *channel, payload));
             }
-            Message::Settled { receipt, count, refused } => self.settled(*receipt, *count, *refused),
+            Message::Settled {
+                receipt,
+                count,
+                refused,
+            } => self.settled(*receipt, *count, *refused),
             Message::Subscribe { device } => self.home_subscribe(from, device),
             Message::Unsubscribe { device } => self.home_unsubscribe(from, *device),
             Message::Located { device, at } => self.located(*device, *at),
@@ -266,7 +290,12 @@ impl Shard {
             Message::Sweep { device } => self.mesh.push(from, Message::Swept { device: *device }),
             Message::Swept { device } => self.home_swept(*device),
             Message::Fetch { device, epoch, room } => self.home_fetch(*device, *epoch, *room),
-            Message::Replay { device, epoch, rows, drained } => self.replay(*device, *epoch, rows, *drained),
+            Message::Replay {
+                device,
+                epoch,
+                rows,
+                drained,
+            } => self.replay(*device, *epoch, rows, *drained),
             Message::Delivered { device, upto } => self.home_delivered(*device, *upto),
         }
     }
@@ -322,5 +351,10 @@ fn lent<'a>(
         Payload::Shared(bytes) => Some(bytes),
         Payload::Inline(_) => None,
     };
-    Opaque { kind, channel, payload: batch.payload(payload), shared }
+    Opaque {
+        kind,
+        channel,
+        payload: batch.payload(payload),
+        shared,
+    }
 }

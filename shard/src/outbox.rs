@@ -82,7 +82,8 @@ impl Outbox {
     }
 
     pub(crate) fn push_control(&mut self, kind: FrameType, channel: ChannelId, payload: &[u8]) {
-        self.control.push(kind, channel, None, 0, Body::inline(payload), payload);
+        self.control
+            .push(kind, channel, None, 0, Body::inline(payload), payload);
     }
 
     pub(crate) fn control_over(&self, limits: &Limits) -> bool {
@@ -156,10 +157,7 @@ impl Outbox {
 
     /// Whether `fill` would write anything.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.partial.is_some()
-            || !self.control.is_empty()
-            || !self.media.is_empty()
-            || self.bulk.len() > self.in_flight
+        self.partial.is_some() || !self.control.is_empty() || !self.media.is_empty() || self.bulk.len() > self.in_flight
     }
 
     /// Nothing unsent, nothing unfinished.
@@ -219,7 +217,11 @@ impl Outbox {
             copy_wire(&header[..head], source, index, written..end, out);
             room -= end - written;
             if end < whole {
-                self.partial = Some(Partial { lane, sequence, written: end });
+                self.partial = Some(Partial {
+                    lane,
+                    sequence,
+                    written: end,
+                });
                 break;
             }
             left[kind.code() as usize] += 1;
@@ -265,7 +267,10 @@ impl Outbox {
 
     /// Keeps of the media lane only what has begun to leave.
     fn cut_media(&mut self) {
-        self.media.truncate(usize::from(matches!(self.partial, Some(Partial { lane: Which::Media, .. }))));
+        self.media.truncate(usize::from(matches!(
+            self.partial,
+            Some(Partial { lane: Which::Media, .. })
+        )));
     }
 
     /// The queue is full: everything live goes to the inbox, so that what is stored from now on stands behind it. What
@@ -290,7 +295,11 @@ impl Outbox {
             return false;
         }
         let still: Vec<usize> = (0..self.bulk.len())
-            .filter(|index| self.bulk.get(*index).is_some_and(|record| record.row.is_none() && !record.skipped))
+            .filter(|index| {
+                self.bulk
+                    .get(*index)
+                    .is_some_and(|record| record.row.is_none() && !record.skipped)
+            })
             .collect();
         let arrived = still.len() < self.copied;
         self.copied -= 1;

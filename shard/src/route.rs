@@ -30,7 +30,13 @@ pub(crate) struct Route {
 impl Route {
     /// A route is planned when its first frame comes.
     pub(crate) fn new(members: SmallVec<[DeviceKey; 1]>, foreign: Vec<DeviceId>) -> Self {
-        Self { members, foreign, plan: Plan::new(), outstanding: 0, dirty: true }
+        Self {
+            members,
+            foreign,
+            plan: Plan::new(),
+            outstanding: 0,
+            dirty: true,
+        }
     }
 
     /// A recipient has moved.
@@ -57,7 +63,12 @@ impl Route {
 }
 
 fn plan(members: &[DeviceKey], directory: &Directory, shards: u16) -> Plan {
-    let way = |key: &DeviceKey| directory.get(*key).and_then(|peer| peer.at).unwrap_or_else(|| key.home(shards));
+    let way = |key: &DeviceKey| {
+        directory
+            .get(*key)
+            .and_then(|peer| peer.at)
+            .unwrap_or_else(|| key.home(shards))
+    };
     if let [only] = members {
         return SmallVec::from_elem((way(only), Targets::One(*only)), 1);
     }

@@ -19,7 +19,10 @@ pub(crate) enum Waiting {
     /// A proven device that somebody else has founded meanwhile, perhaps itself.
     Recheck(TunnelId),
     /// A frame, or frames owed, for an absent device.
-    Append { device: DeviceKey, receipt: Option<Receipt> },
+    Append {
+        device: DeviceKey,
+        receipt: Option<Receipt>,
+    },
     /// Rows for an attached device.
     Read { device: DeviceKey, epoch: Epoch },
     /// Nobody.

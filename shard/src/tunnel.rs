@@ -87,7 +87,10 @@ impl Tunnels {
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         });
         let entry = &mut self.slots[slot as usize];
-        let id = TunnelId { slot, generation: entry.generation };
+        let id = TunnelId {
+            slot,
+            generation: entry.generation,
+        };
         entry.used = true;
         entry.tunnel = Some(Box::new(make(id)));
         self.count += 1;
@@ -95,7 +98,9 @@ impl Tunnels {
     }
 
     fn slot(&mut self, id: TunnelId) -> Option<&mut Slot> {
-        self.slots.get_mut(id.slot as usize).filter(|slot| slot.used && slot.generation == id.generation)
+        self.slots
+            .get_mut(id.slot as usize)
+            .filter(|slot| slot.used && slot.generation == id.generation)
     }
 
     pub(crate) fn get_mut(&mut self, id: TunnelId) -> Option<&mut Tunnel> {

@@ -58,8 +58,12 @@ impl Refusal {
     /// RFC 9457.
     const fn body(self) -> &'static str {
         match self {
-            Self::Method => r#"{"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"/connect is opened with POST"}"#,
-            Self::TooLarge => r#"{"type":"about:blank","title":"Content Too Large","status":413,"detail":"the request body is over its limit"}"#,
+            Self::Method => {
+                r#"{"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"/connect is opened with POST"}"#
+            }
+            Self::TooLarge => {
+                r#"{"type":"about:blank","title":"Content Too Large","status":413,"detail":"the request body is over its limit"}"#
+            }
         }
     }
 
@@ -74,7 +78,10 @@ impl Refusal {
 }
 
 /// The head of an accepted `/connect`.
-const CONNECTED: &[(&str, &str)] = &[("content-type", "application/octet-stream"), ("cache-control", "no-store")];
+const CONNECTED: &[(&str, &str)] = &[
+    ("content-type", "application/octet-stream"),
+    ("cache-control", "no-store"),
+];
 
 impl Shard {
     pub(super) fn request(&mut self, conn: &mut Conn, stream: u32, head: Box<Parts>) -> Exchange {
@@ -87,7 +94,10 @@ impl Shard {
         if stream == 0 && head.headers.contains_key(http::header::EXPECT) {
             conn.heads.extend_from_slice(CONTINUE);
         }
-        let trace = head.headers.get("traceparent").and_then(|value| TraceId::parse(value.as_bytes()));
+        let trace = head
+            .headers
+            .get("traceparent")
+            .and_then(|value| TraceId::parse(value.as_bytes()));
         let hello_by = self.at.now + self.config.limits.hello_timeout;
         let id = self.tunnels.insert(|id| Tunnel {
             id,
@@ -113,7 +123,12 @@ impl Shard {
             self.tunnels.put(tunnel);
         }
         conn.tunnels.push(id);
-        tracing::debug!(conn = conn.id.slot, stream, trace = trace.map(tracing::field::display), "tunnel opened");
+        tracing::debug!(
+            conn = conn.id.slot,
+            stream,
+            trace = trace.map(tracing::field::display),
+            "tunnel opened"
+        );
         Exchange::Opening(id)
     }
 
@@ -131,7 +146,11 @@ impl Shard {
                 whole
             }
             Exchange::Opening(_) => {
-                debug_assert!(false, "the head of a tunnel is written before its body is read: {:?}", conn.id);
+                debug_assert!(
+                    false,
+                    "the head of a tunnel is written before its body is read: {:?}",
+                    conn.id
+                );
                 whole
             }
             _ => whole,
@@ -142,7 +161,9 @@ impl Shard {
         match std::mem::replace(exchange, Exchange::Calling) {
             Exchange::Collecting(parts, body) => {
                 let call = CallId { conn: conn.id, stream };
-                self.fx.calls.push((call, Request::from_parts(*parts, Bytes::from(body))));
+                self.fx
+                    .calls
+                    .push((call, Request::from_parts(*parts, Bytes::from(body))));
             }
             Exchange::Tunnel(id) => {
                 *exchange = Exchange::Tunnel(id);
@@ -167,7 +188,13 @@ impl Shard {
             Exchange::Refused(refusal) => {
                 let body = refusal.body();
                 // The rest of the body may be long: the connection ends rather than read it.
-                h1.head(refusal.status(), &refusal.headers(), OutBody::Length(body.len() as u64), false, &mut conn.heads);
+                h1.head(
+                    refusal.status(),
+                    &refusal.headers(),
+                    OutBody::Length(body.len() as u64),
+                    false,
+                    &mut conn.heads,
+                );
                 conn.heads.extend_from_slice(body.as_bytes());
                 *exchange = Exchange::Answered;
                 self.finish(conn);
@@ -194,7 +221,9 @@ impl Shard {
 
     /// The router's answer to a call.
     pub(crate) fn answered(&mut self, call: CallId, response: Response<Bytes>) {
-        let Some(mut conn) = self.conns.take(call.conn) else { return };
+        let Some(mut conn) = self.conns.take(call.conn) else {
+            return;
+        };
         if conn.life == Life::Open {
             let (parts, body) = response.into_parts();
             let headers: Vec<(&str, &str)> = parts
@@ -213,7 +242,13 @@ impl Shard {
         match &mut conn.http {
             Http::One(h1, exchange @ Exchange::Calling) => {
                 let keep = !self.draining;
-                h1.head(status, headers, OutBody::Length(body.len() as u64), keep, &mut conn.heads);
+                h1.head(
+                    status,
+                    headers,
+                    OutBody::Length(body.len() as u64),
+                    keep,
+                    &mut conn.heads,
+                );
                 conn.heads.extend_from_slice(&body);
                 *exchange = Exchange::None;
                 if !h1.keep_alive() {

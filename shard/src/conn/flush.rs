@@ -122,17 +122,25 @@ impl Shard {
 
     /// Frames of one tunnel, up to `room` bytes; true when nothing more will come after them.
     fn fill(&mut self, id: TunnelId, out: &mut Vec<u8>, room: usize) -> bool {
-        let Some(mut tunnel) = self.tunnels.take(id) else { return true };
+        let Some(mut tunnel) = self.tunnels.take(id) else {
+            return true;
+        };
         if tunnel.phase == Phase::Draining && self.owes_nothing(&tunnel) {
             self.end(&mut tunnel);
         }
         let passed = tunnel.outbox.pass_skipped();
+        let at = out.len();
         if room > 0 && tunnel.outbox.fill(out, room, &mut self.counters.frames_out) == Filled::Exhausted {
             self.exhausted(&mut tunnel);
-            let _ = tunnel.outbox.fill(out, room, &mut self.counters.frames_out);
+            let left = room - (out.len() - at);
+            let _ = tunnel.outbox.fill(out, left, &mut self.counters.frames_out);
         }
         let ended = tunnel.phase == Phase::Ending && !tunnel.outbox.has_unsent();
-        let key = if let State::Ready(ready) = &tunnel.state { Some(ready.key) } else { None };
+        let key = if let State::Ready(ready) = &tunnel.state {
+            Some(ready.key)
+        } else {
+            None
+        };
         self.tunnels.put(tunnel);
         if let (Some(row), Some(key)) = (passed, key) {
             self.rows_arrived(key, row);
@@ -192,7 +200,11 @@ impl Shard {
     }
 
     fn owes_tunnels(&mut self, conn: &Conn) -> bool {
-        conn.tunnels.iter().any(|id| self.tunnels.get_mut(*id).is_some_and(|tunnel| tunnel.outbox.has_unsent()))
+        conn.tunnels.iter().any(|id| {
+            self.tunnels
+                .get_mut(*id)
+                .is_some_and(|tunnel| tunnel.outbox.has_unsent())
+        })
     }
 
     /// The kernel has taken the whole send: its frames have arrived as far as anybody can know.
@@ -208,9 +220,15 @@ impl Shard {
     }
 
     fn taken(&mut self, id: TunnelId) {
-        let Some(mut tunnel) = self.tunnels.take(id) else { return };
+        let Some(mut tunnel) = self.tunnels.take(id) else {
+            return;
+        };
         let row = tunnel.outbox.completed();
-        let key = if let State::Ready(ready) = &tunnel.state { Some(ready.key) } else { None };
+        let key = if let State::Ready(ready) = &tunnel.state {
+            Some(ready.key)
+        } else {
+            None
+        };
         if tunnel.stalled == Some(Stall::Control) {
             self.wakes.push(id);
         }

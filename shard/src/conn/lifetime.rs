@@ -61,7 +61,9 @@ impl Shard {
 
     /// The client sends no more on this stream: what is owed to it is flushed, then the stream ends.
     pub(super) fn half_close(&mut self, id: TunnelId) {
-        let Some(mut tunnel) = self.tunnels.take(id) else { return };
+        let Some(mut tunnel) = self.tunnels.take(id) else {
+            return;
+        };
         if tunnel.phase == Phase::Open {
             if matches!(tunnel.state, State::Hello | State::Proof(_)) {
                 let (title, detail) = if self.draining {
@@ -180,7 +182,9 @@ impl Shard {
     }
 
     pub(crate) fn tunnel_expired(&mut self, id: TunnelId) {
-        let Some(mut tunnel) = self.tunnels.take(id) else { return };
+        let Some(mut tunnel) = self.tunnels.take(id) else {
+            return;
+        };
         tunnel.armed = None;
         self.tunnel_due(&mut tunnel);
         let frame_by = tunnel.frame_since.map(|since| since + self.config.limits.frame_timeout);
@@ -234,7 +238,8 @@ impl Shard {
         if std::mem::replace(&mut self.draining, true) {
             return;
         }
-        self.timers.arm(self.at.now + self.config.limits.drain_timeout, Owner::Drain);
+        self.timers
+            .arm(self.at.now + self.config.limits.drain_timeout, Owner::Drain);
         for id in self.conns.ids() {
             let Some(mut conn) = self.conns.take(id) else { continue };
             if let Http::Two(two) = &mut conn.http {

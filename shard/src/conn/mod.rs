@@ -106,13 +106,22 @@ impl Conns {
         if self.slots.len() <= slot {
             self.slots.resize_with(slot + 1, Slot::default);
         }
-        assert!(!self.slots[slot].used, "the driver gives a slot to one connection at a time");
-        self.slots[slot] = Slot { generation, used: true, conn: Some(Box::new(conn)) };
+        assert!(
+            !self.slots[slot].used,
+            "the driver gives a slot to one connection at a time"
+        );
+        self.slots[slot] = Slot {
+            generation,
+            used: true,
+            conn: Some(Box::new(conn)),
+        };
         self.count += 1;
     }
 
     fn slot(&mut self, id: ConnId) -> Option<&mut Slot> {
-        self.slots.get_mut(id.slot as usize).filter(|slot| slot.used && slot.generation == id.generation)
+        self.slots
+            .get_mut(id.slot as usize)
+            .filter(|slot| slot.used && slot.generation == id.generation)
     }
 
     fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
@@ -138,6 +147,9 @@ impl Conns {
     }
 
     fn ids(&self) -> Vec<ConnId> {
-        self.slots.iter().filter_map(|slot| slot.conn.as_ref().map(|conn| conn.id)).collect()
+        self.slots
+            .iter()
+            .filter_map(|slot| slot.conn.as_ref().map(|conn| conn.id))
+            .collect()
     }
 }

@@ -100,7 +100,10 @@ impl Shard {
 
     fn http2(&self) -> Http {
         let limits = h2_limits(&self.config.limits);
-        Http::Two(Box::new(Two { h2: H2::new(limits), streams: Default::default() }))
+        Http::Two(Box::new(Two {
+            h2: H2::new(limits),
+            streams: Default::default(),
+        }))
     }
 
     /// Plain bytes, as far as they can be understood now.
@@ -188,7 +191,8 @@ impl Shard {
     }
 
     fn http2_events(&mut self, conn: &mut Conn, two: &mut Two, input: &mut &[u8]) {
-        two.h2.tick(u32::try_from(self.at.now.0 / 1_000_000).unwrap_or(u32::MAX));
+        two.h2
+            .tick(u32::try_from(self.at.now.0 / 1_000_000).unwrap_or(u32::MAX));
         while conn.life == Life::Open {
             match two.h2.next(input) {
                 Ok(None) => break,
@@ -251,9 +255,10 @@ impl Shard {
     fn settle_reading(&mut self, conn: &mut Conn) {
         let waits = match &conn.http {
             Http::One(_, Exchange::Calling) => !conn.rest.is_empty(),
-            Http::One(_, Exchange::Tunnel(tunnel)) => {
-                self.tunnels.get_mut(*tunnel).is_some_and(|tunnel| tunnel.stalled.is_some())
-            }
+            Http::One(_, Exchange::Tunnel(tunnel)) => self
+                .tunnels
+                .get_mut(*tunnel)
+                .is_some_and(|tunnel| tunnel.stalled.is_some()),
             _ => false,
         };
         if waits != conn.paused && conn.life == Life::Open {
@@ -282,5 +287,8 @@ fn keep_stream(two: &mut Two, stream: u32, exchange: Exchange) {
 }
 
 fn h2_limits(limits: &Limits) -> H2Limits {
-    H2Limits { streams: limits.streams, ..H2Limits::default() }
+    H2Limits {
+        streams: limits.streams,
+        ..H2Limits::default()
+    }
 }

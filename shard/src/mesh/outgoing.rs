@@ -20,7 +20,10 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     pub(crate) fn new(shards: u16) -> Self {
-        Self { to: (0..shards).map(|_| Batch::default()).collect(), spare: Vec::new() }
+        Self {
+            to: (0..shards).map(|_| Batch::default()).collect(),
+            spare: Vec::new(),
+        }
     }
 
     pub(crate) fn push(&mut self, to: ShardId, message: Message) {

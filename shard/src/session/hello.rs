@@ -38,7 +38,11 @@ struct Refused(Title, &'static str);
 impl Shard {
     pub(crate) fn hello(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>) -> Next {
         if frame.kind != FrameType::Hello || frame.channel != ChannelId::ZERO {
-            return self.fail(tunnel, Title::HandshakeFailed, "the first frame must be HELLO on channel 0");
+            return self.fail(
+                tunnel,
+                Title::HandshakeFailed,
+                "the first frame must be HELLO on channel 0",
+            );
         }
         let hello = match control::parse::<Hello>(frame.payload, &mut self.scratch) {
             Ok(hello) => hello,
@@ -79,10 +83,16 @@ impl Shard {
         let (key, prologue) = (&self.config.noise_key, &self.config.prologue);
         let noise = Responder::read_hello(pattern, key, prologue, &hello.handshake.0, &mut *self.entropy)
             .map_err(|_| failed("noise message 1 is invalid"))?;
-        if noise.proven_static().is_some_and(|proven| !proven.ct_eq(&client_static)) {
+        if noise
+            .proven_static()
+            .is_some_and(|proven| !proven.ct_eq(&client_static))
+        {
             return Err(failed("invalid static key"));
         }
-        let capabilities = CAPABILITIES.iter().copied().filter(|ours| hello.capabilities.iter().any(|theirs| theirs.as_str() == *ours));
+        let capabilities = CAPABILITIES
+            .iter()
+            .copied()
+            .filter(|ours| hello.capabilities.iter().any(|theirs| theirs.as_str() == *ours));
         Ok(Looking {
             noise,
             device,
@@ -95,7 +105,9 @@ impl Shard {
 
     /// The store has told what it knows.
     pub(crate) fn looked_up(&mut self, id: TunnelId, outcome: Result<Reply, StoreError>) {
-        let Some(mut tunnel) = self.tunnels.take(id) else { return };
+        let Some(mut tunnel) = self.tunnels.take(id) else {
+            return;
+        };
         if let State::Looking(looking) = std::mem::replace(&mut tunnel.state, State::Ended) {
             self.answer_hello(&mut tunnel, *looking, outcome);
         }
@@ -116,8 +128,16 @@ impl Shard {
 
     /// Who this device is, or will be.
     fn decide(&mut self, looking: &Looking, reply: Reply) -> Result<Plan, Refused> {
-        let Reply::Found { device, user, handle_taken } = reply else {
-            return Err(Refused(Title::ServiceUnavailable, "the store gave no answer to the question"));
+        let Reply::Found {
+            device,
+            user,
+            handle_taken,
+        } = reply
+        else {
+            return Err(Refused(
+                Title::ServiceUnavailable,
+                "the store gave no answer to the question",
+            ));
         };
         let claim = looking.claim.as_ref();
         if let Some(known) = device {
@@ -132,7 +152,10 @@ impl Shard {
         let policy = self.config.policy;
         if claim.is_some_and(|claim| claim.id.is_some()) {
             return Err(match user {
-                Some(_) => Refused(Title::PairingRequired, "joining an existing profile takes a pairing code"),
+                Some(_) => Refused(
+                    Title::PairingRequired,
+                    "joining an existing profile takes a pairing code",
+                ),
                 None => Refused(Title::UnknownUser, "no such user"),
             });
         }
@@ -169,7 +192,13 @@ impl Shard {
         let session = SessionToken::from_random(&bits);
         let user = wire_profile(plan.profile());
         let mut secret = Vec::new();
-        control::write(&control::AuthSecret { session: session.clone(), user: user.clone() }, &mut secret);
+        control::write(
+            &control::AuthSecret {
+                session: session.clone(),
+                user: user.clone(),
+            },
+            &mut secret,
+        );
         let mut message = Vec::new();
         let noise = looking
             .noise
@@ -206,7 +235,11 @@ fn known_profile(stored: Profile, claim: Option<&UserClaim>) -> Plan {
         wanted.display_name = text(claim.display_name.as_ref()).or(wanted.display_name);
         wanted.avatar_url = text(claim.avatar_url.as_ref()).or(wanted.avatar_url);
     }
-    if wanted == stored { Plan::Keep(stored) } else { Plan::Update(wanted) }
+    if wanted == stored {
+        Plan::Keep(stored)
+    } else {
+        Plan::Update(wanted)
+    }
 }
 
 fn text(text: Option<&Text>) -> Option<String> {

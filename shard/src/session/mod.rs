@@ -52,7 +52,9 @@ pub(crate) enum Next {
 impl Shard {
     /// Body bytes of a tunnel. Gives how many octets of window are the client's again.
     pub(crate) fn feed(&mut self, id: TunnelId, bytes: &[u8]) -> u32 {
-        let Some(mut tunnel) = self.tunnels.take(id) else { return octets(bytes.len()) };
+        let Some(mut tunnel) = self.tunnels.take(id) else {
+            return octets(bytes.len());
+        };
         if tunnel.stalled.is_none() && tunnel.unparsed.is_empty() {
             let used = self.parse(&mut tunnel, bytes);
             if used < bytes.len() {
@@ -68,20 +70,30 @@ impl Shard {
         }
         tunnel.owed_credit = tunnel.owed_credit.saturating_add(octets(bytes.len()));
         self.settle_input(&mut tunnel);
-        let credit = if tunnel.stalled.is_none() { std::mem::take(&mut tunnel.owed_credit) } else { 0 };
+        let credit = if tunnel.stalled.is_none() {
+            std::mem::take(&mut tunnel.owed_credit)
+        } else {
+            0
+        };
         self.tunnels.put(tunnel);
         credit
     }
 
     /// Something a stalled tunnel waited for has happened: tries again. Gives the window to give back.
     pub(crate) fn wake(&mut self, id: TunnelId) -> u32 {
-        let Some(mut tunnel) = self.tunnels.take(id) else { return 0 };
+        let Some(mut tunnel) = self.tunnels.take(id) else {
+            return 0;
+        };
         if tunnel.stalled != Some(Stall::Handshake) || !tunnel.state.waits() {
             tunnel.stalled = None;
             self.parse_unparsed(&mut tunnel);
             self.settle_input(&mut tunnel);
         }
-        let credit = if tunnel.stalled.is_none() { std::mem::take(&mut tunnel.owed_credit) } else { 0 };
+        let credit = if tunnel.stalled.is_none() {
+            std::mem::take(&mut tunnel.owed_credit)
+        } else {
+            0
+        };
         self.tunnels.put(tunnel);
         credit
     }
@@ -107,7 +119,11 @@ impl Shard {
         self.unparsed = self.unparsed + held - tunnel.unparsed_counted;
         tunnel.unparsed_counted = held;
         if held > limits.unparsed_bytes || (held > 0 && self.unparsed > limits.shard_unparsed_bytes) {
-            self.fail(tunnel, Title::ServiceUnavailable, "too many bytes are waiting to be parsed");
+            self.fail(
+                tunnel,
+                Title::ServiceUnavailable,
+                "too many bytes are waiting to be parsed",
+            );
             self.unparsed -= std::mem::take(&mut tunnel.unparsed_counted);
             tunnel.unparsed = Vec::new();
             return;

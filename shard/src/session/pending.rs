@@ -43,7 +43,13 @@ impl Pending {
     ) {
         self.cost += cost;
         self.waiting += 1;
-        self.list.push_back(Unacked { sequence, channel, remaining, cost, refused });
+        self.list.push_back(Unacked {
+            sequence,
+            channel,
+            remaining,
+            cost,
+            refused,
+        });
     }
 
     /// So many recipients are settled. Gives the frame, with its cost, when they were the last.

@@ -73,8 +73,15 @@ impl Shard {
                 return Next::End;
             }
         };
-        let State::Proof(proof) = std::mem::replace(&mut tunnel.state, State::Ended) else { return Next::End };
-        let Proof { noise, device, client_static, plan } = *proof;
+        let State::Proof(proof) = std::mem::replace(&mut tunnel.state, State::Ended) else {
+            return Next::End;
+        };
+        let Proof {
+            noise,
+            device,
+            client_static,
+            plan,
+        } = *proof;
         let Ok(established) = noise.finish(&step.handshake.0) else {
             return self.fail(tunnel, Title::HandshakeFailed, "noise message 3 is invalid");
         };
@@ -88,7 +95,9 @@ impl Shard {
                 self.attach(tunnel, device, &profile);
                 return Next::Go;
             }
-            Plan::Update(profile) => Request::UpdateProfile { profile: profile.clone() },
+            Plan::Update(profile) => Request::UpdateProfile {
+                profile: profile.clone(),
+            },
             Plan::Found(profile) => Request::Found {
                 device: device.clone(),
                 static_key: *established.remote_static.as_bytes(),
@@ -97,23 +106,37 @@ impl Shard {
             },
         };
         self.ask_store(request, Waiting::Record(tunnel.id));
-        tunnel.state = State::Recording(Box::new(Recording { device, client_static, profile: plan.profile().clone() }));
+        tunnel.state = State::Recording(Box::new(Recording {
+            device,
+            client_static,
+            profile: plan.profile().clone(),
+        }));
         Next::Go
     }
 
     /// The store has written, or refused to: a device whose audit trail is not kept does not come in.
     pub(crate) fn recorded(&mut self, id: TunnelId, outcome: &Result<Reply, StoreError>) {
-        let Some(mut tunnel) = self.tunnels.take(id) else { return };
+        let Some(mut tunnel) = self.tunnels.take(id) else {
+            return;
+        };
         if let State::Recording(recording) = std::mem::replace(&mut tunnel.state, State::Ended) {
             match outcome {
                 Ok(_) => self.attach(&mut tunnel, recording.device, &recording.profile),
                 Err(StoreError::DeviceExists) => {
-                    let request = Request::Lookup { device: recording.device.clone(), user: None, handle: None };
+                    let request = Request::Lookup {
+                        device: recording.device.clone(),
+                        user: None,
+                        handle: None,
+                    };
                     self.ask_store(request, Waiting::Recheck(id));
                     tunnel.state = State::Recording(recording);
                 }
                 Err(StoreError::HandleTaken) => {
-                    self.fail(&mut tunnel, Title::HandleTaken, "this handle belongs to another profile");
+                    self.fail(
+                        &mut tunnel,
+                        Title::HandleTaken,
+                        "this handle belongs to another profile",
+                    );
                 }
                 Err(_) => {
                     self.fail(&mut tunnel, Title::ServiceUnavailable, "the store cannot answer now");
@@ -126,12 +149,14 @@ impl Shard {
 
     /// Two first connections of one device have raced: the loser is as welcome as the winner if its key is the same.
     pub(crate) fn rechecked(&mut self, id: TunnelId, outcome: Result<Reply, StoreError>) {
-        let Some(mut tunnel) = self.tunnels.take(id) else { return };
+        let Some(mut tunnel) = self.tunnels.take(id) else {
+            return;
+        };
         if let State::Recording(recording) = std::mem::replace(&mut tunnel.state, State::Ended) {
             match outcome {
-                Ok(Reply::Found { device: Some(known), .. })
-                    if PublicKey::from_bytes(known.static_key).ct_eq(&recording.client_static) =>
-                {
+                Ok(Reply::Found {
+                    device: Some(known), ..
+                }) if PublicKey::from_bytes(known.static_key).ct_eq(&recording.client_static) => {
                     self.attach(&mut tunnel, recording.device, &known.user);
                 }
                 Ok(_) => {
@@ -150,7 +175,13 @@ impl Shard {
         let mut greeting = Vec::new();
         control::write(&ReadyAck::new(wire_profile(profile)), &mut greeting);
         let home = device_key(&self.config.hash_key, &device).home(self.config.shards);
-        self.mesh.push(home, Message::Attach { device: device.clone(), tunnel: tunnel.id });
+        self.mesh.push(
+            home,
+            Message::Attach {
+                device: device.clone(),
+                tunnel: tunnel.id,
+            },
+        );
         tunnel.state = State::Attaching(Box::new(Attaching { device, greeting }));
     }
 

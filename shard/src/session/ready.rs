@@ -100,7 +100,9 @@ impl Shard {
     fn route(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>) -> Next {
         let limits = &self.config.limits;
         let inflight = self.inflight;
-        let State::Ready(ready) = &mut tunnel.state else { return Next::End };
+        let State::Ready(ready) = &mut tunnel.state else {
+            return Next::End;
+        };
         let Some(route) = ready.routes.get_mut(&frame.channel) else {
             let detail = format!("channel {} has not been joined", frame.channel.get());
             return self.fail(tunnel, Title::NotJoined, &detail);
@@ -118,17 +120,31 @@ impl Shard {
             return Next::Wait(Stall::Route);
         }
         if frame.payload.len() > MAX_RELAYED_PAYLOAD {
-            let name = |key: &DeviceKey| self.directory.get(*key).map(|peer| (peer.device.clone(), Refusal::TooLarge));
+            let name = |key: &DeviceKey| {
+                self.directory
+                    .get(*key)
+                    .map(|peer| (peer.device.clone(), Refusal::TooLarge))
+            };
             let refused = route.members.iter().filter_map(name).collect();
             self.acknowledge_with(tunnel, frame.channel, frame.sequence, refused);
             return Next::Go;
         }
         let ordinal = ready.pending.next_ordinal();
-        let receipt = Receipt { shard: self.config.id, tunnel: tunnel.id, ordinal };
+        let receipt = Receipt {
+            shard: self.config.id,
+            tunnel: tunnel.id,
+            ordinal,
+        };
         let plan = std::mem::take(route.plan_mut());
-        let refused: Vec<_> = route.foreign.iter().map(|device| (device.clone(), Refusal::Federation)).collect();
+        let refused: Vec<_> = route
+            .foreign
+            .iter()
+            .map(|device| (device.clone(), Refusal::Federation))
+            .collect();
         let unsettled = self.spread(receipt, frame, &plan);
-        let State::Ready(ready) = &mut tunnel.state else { return Next::End };
+        let State::Ready(ready) = &mut tunnel.state else {
+            return Next::End;
+        };
         if let Some(route) = ready.routes.get_mut(&frame.channel) {
             *route.plan_mut() = plan;
             if unsettled > 0 {
@@ -137,7 +153,9 @@ impl Shard {
         }
         if unsettled > 0 {
             let cost = frame.payload.len() * unsettled as usize;
-            ready.pending.push(frame.sequence, frame.channel, unsettled, cost, refused);
+            ready
+                .pending
+                .push(frame.sequence, frame.channel, unsettled, cost, refused);
             self.inflight += cost;
         } else if refused.is_empty() {
             self.acknowledge(tunnel, frame.channel, frame.sequence);
@@ -152,14 +170,26 @@ impl Shard {
         let own = self.config.id;
         let alone = matches!(plan.as_slice(), [] | [(_, Targets::One(_))]);
         let shared = (!alone && frame.payload.len() >= SHARE_FROM).then(|| Bytes::copy_from_slice(frame.payload));
-        let opaque = Opaque { kind: frame.kind, channel: frame.channel, payload: frame.payload, shared: shared.as_ref() };
+        let opaque = Opaque {
+            kind: frame.kind,
+            channel: frame.channel,
+            payload: frame.payload,
+            shared: shared.as_ref(),
+        };
         let mut unsettled = 0;
         for (shard, targets) in plan {
             if *shard != own {
                 unsettled += u32::try_from(targets.as_slice().len()).unwrap_or(u32::MAX);
                 let payload = self.mesh.payload(*shard, opaque);
                 let (kind, channel, targets) = (frame.kind, frame.channel, targets.clone());
-                let message = Message::Deliver { receipt, kind, channel, bounced: false, targets, payload };
+                let message = Message::Deliver {
+                    receipt,
+                    kind,
+                    channel,
+                    bounced: false,
+                    targets,
+                    payload,
+                };
                 self.mesh.push(*shard, message);
                 continue;
             }
@@ -181,7 +211,9 @@ impl Shard {
     /// Recipients of a frame are settled: the last of them makes the ACK.
     pub(crate) fn settled(&mut self, receipt: Receipt, count: u32, refused: Option<(DeviceKey, Refusal)>) {
         let refused = refused.and_then(|(key, why)| Some((self.directory.get(key)?.device.clone(), why)));
-        let Some(mut tunnel) = self.tunnels.take(receipt.tunnel) else { return };
+        let Some(mut tunnel) = self.tunnels.take(receipt.tunnel) else {
+            return;
+        };
         if let State::Ready(ready) = &mut tunnel.state
             && let Some((done, cost)) = ready.pending.settle(receipt.ordinal, count, refused)
         {
@@ -189,7 +221,12 @@ impl Shard {
                 route.outstanding -= 1;
             }
             self.inflight -= cost;
-            let Unacked { sequence, channel, refused, .. } = done;
+            let Unacked {
+                sequence,
+                channel,
+                refused,
+                ..
+            } = done;
             if refused.is_empty() {
                 self.acknowledge(&mut tunnel, channel, sequence);
             } else {
@@ -218,7 +255,14 @@ impl Shard {
         let reason = refused.iter().map(|(_, why)| *why).max().map_or("", Refusal::reason);
         let rejected = refused.into_iter().map(|(device, _)| device).collect();
         let mut payload = Vec::new();
-        control::write(&Ack { rejected, reason: Some(Text::cut(reason)), ..Ack::of(sequence) }, &mut payload);
+        control::write(
+            &Ack {
+                rejected,
+                reason: Some(Text::cut(reason)),
+                ..Ack::of(sequence)
+            },
+            &mut payload,
+        );
         tunnel.outbox.push_control(FrameType::Ack, channel, &payload);
         self.touch(tunnel);
     }

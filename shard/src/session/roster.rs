@@ -32,7 +32,9 @@ impl Shard {
             return self.fail(tunnel, Title::NotAMember, &detail);
         }
         let channel = frame.channel;
-        let State::Ready(ready) = &mut tunnel.state else { return Next::End };
+        let State::Ready(ready) = &mut tunnel.state else {
+            return Next::End;
+        };
         let earlier = ready.routes.get(&channel);
         if earlier.is_some_and(|route| route.outstanding > 0) {
             return Next::Wait(Stall::Route);
@@ -41,7 +43,10 @@ impl Shard {
         let freed = earlier.map_or(0, |route| route.members.len());
         let (members, known) = (ready.members - freed + join.members.len(), earlier.is_some());
         if join.members.len() > limits.roster || members > limits.session_members {
-            let detail = format!("a channel has at most {} members, a session {}", limits.roster, limits.session_members);
+            let detail = format!(
+                "a channel has at most {} members, a session {}",
+                limits.roster, limits.session_members
+            );
             return self.fail(tunnel, Title::RosterTooLarge, &detail);
         }
         if !known && ready.routes.len() >= limits.channels {
@@ -50,7 +55,11 @@ impl Shard {
         }
         let roster = sort_out(&join.members, &ready.device, &self.config.domain, &self.config.hash_key);
         if roster.local.is_empty() && roster.foreign.is_empty() {
-            return self.fail(tunnel, Title::NotJoined, "open channels are not served: name at least one other member");
+            return self.fail(
+                tunnel,
+                Title::NotJoined,
+                "open channels are not served: name at least one other member",
+            );
         }
         let local: SmallVec<[DeviceKey; 1]> = roster.local.iter().map(|(key, _)| *key).collect();
         ready.members = ready.members - freed + local.len();
@@ -70,7 +79,9 @@ impl Shard {
             return Next::End;
         }
         let channel = frame.channel;
-        let State::Ready(ready) = &mut tunnel.state else { return Next::End };
+        let State::Ready(ready) = &mut tunnel.state else {
+            return Next::End;
+        };
         if ready.routes.get(&channel).is_some_and(|route| route.outstanding > 0) {
             return Next::Wait(Stall::Route);
         }
@@ -103,7 +114,8 @@ impl Shard {
     pub(crate) fn unname(&mut self, members: &[DeviceKey], by: (TunnelId, ChannelId)) {
         for key in members {
             if self.directory.unname(*key, by) {
-                self.mesh.push(key.home(self.config.shards), Message::Unsubscribe { device: *key });
+                self.mesh
+                    .push(key.home(self.config.shards), Message::Unsubscribe { device: *key });
             }
         }
     }
@@ -123,7 +135,10 @@ impl Shard {
 
 /// Local members without the sender, each once, under their plain names; and those of other domains.
 fn sort_out(members: &[DeviceId], sender: &DeviceId, domain: &str, hash_key: &[u8; 32]) -> Roster {
-    let mut roster = Roster { local: Vec::with_capacity(members.len()), foreign: Vec::new() };
+    let mut roster = Roster {
+        local: Vec::with_capacity(members.len()),
+        foreign: Vec::new(),
+    };
     for member in members {
         match local_name(member, domain) {
             Some(device) if device != *sender => roster.local.push((device_key(hash_key, &device), device)),
