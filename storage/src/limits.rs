@@ -41,10 +41,7 @@ pub const DISK_RESERVE_BYTES: u64 = 256 << 20;
 /// Milliseconds before a store that failed is opened again.
 pub const REOPEN_INTERVAL_MS: u64 = 1_000;
 
-const _: () = assert!(
-    BATCH_BYTES <= PORT_BYTES,
-    "one full port has to fit a few batches"
-);
+const _: () = assert!(BATCH_BYTES <= PORT_BYTES, "one full port has to fit a few batches");
 const _: () = assert!(
     BATCH_REQUESTS <= PORT_REQUESTS,
     "a port that cannot fill a batch never lets fsyncs be shared"

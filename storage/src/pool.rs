@@ -170,22 +170,12 @@ impl<S: Store> Committer<S> {
         let Batch { requests, returns } = batch;
         let mut answers = self.store.execute(requests).await.into_iter();
         let mut answered = vec![false; self.ports.len()];
-        for Return {
-            port,
-            ticket,
-            bytes,
-        } in returns
-        {
+        for Return { port, ticket, bytes } in returns {
             let outcome = answers.next().unwrap_or_else(|| Err(unanswered()));
             self.ports[port].complete(Completion { ticket, outcome }, bytes);
             answered[port] = true;
         }
-        for (port, _) in self
-            .ports
-            .iter()
-            .zip(answered)
-            .filter(|(_, answered)| *answered)
-        {
+        for (port, _) in self.ports.iter().zip(answered).filter(|(_, answered)| *answered) {
             port.wake();
         }
     }
@@ -193,8 +183,7 @@ impl<S: Store> Committer<S> {
     async fn rest(&self, until: Instant) {
         let doorbell = &self.control.doorbell;
         doorbell.lie_down();
-        let busy = self.control.closing.load(Ordering::SeqCst)
-            || self.ports.iter().any(|port| !port.is_empty());
+        let busy = self.control.closing.load(Ordering::SeqCst) || self.ports.iter().any(|port| !port.is_empty());
         if !busy {
             // Late or rung: either way the ports are looked at next.
             let _ = timeout_at(until, doorbell.wait()).await;
@@ -204,8 +193,6 @@ impl<S: Store> Committer<S> {
 }
 
 fn now() -> Wall {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Wall(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

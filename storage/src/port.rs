@@ -98,10 +98,7 @@ impl Port {
     ///
     /// # Errors
     /// The submission itself, when the port is full or the pool has shut down: nothing was taken.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the submission is handed back, not described"
-    )]
+    #[expect(clippy::result_large_err, reason = "the submission is handed back, not described")]
     pub fn submit(&mut self, submission: Submission) -> Result<(), Submission> {
         let bytes = weight(&submission.request);
         let full = self.held == self.limits.requests
@@ -116,15 +113,12 @@ impl Port {
             return Err(submission);
         }
         self.held += 1;
-        self.held_bytes += bytes;
+        self.held_bytes = self.held_bytes.saturating_add(bytes);
         if let Err(back) = self.shared.submissions.push(Weighed {
             what: submission,
             bytes,
         }) {
-            unreachable!(
-                "a port holds no more than its queue: {:?}",
-                back.what.ticket
-            );
+            unreachable!("a port holds no more than its queue: {:?}", back.what.ticket);
         }
         if let Some(doorbell) = self.shared.doorbell.get() {
             doorbell.ring();
@@ -204,10 +198,7 @@ impl PortEnd {
             what: completion,
             bytes,
         }) {
-            unreachable!(
-                "a request holds its place until it is answered: {:?}",
-                back.what.ticket
-            );
+            unreachable!("a request holds its place until it is answered: {:?}", back.what.ticket);
         }
         self.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
@@ -253,20 +244,20 @@ impl Doorbell {
 
 /// What a request and its answer may hold of the port's budget.
 fn weight(request: &Request) -> usize {
-    REQUEST_OVERHEAD
-        + match request {
-            Request::Append { envelope, .. } => envelope.payload.len(),
-            Request::AppendOwed { envelopes, .. } => envelopes
-                .iter()
-                .map(|envelope| REQUEST_OVERHEAD + envelope.payload.len())
-                .sum(),
-            Request::ReadInbox { max_bytes, .. } => *max_bytes,
-            Request::Lookup { .. }
-            | Request::Found { .. }
-            | Request::UpdateProfile { .. }
-            | Request::Delivered { .. }
-            | Request::Probe => 0,
-        }
+    let brings = match request {
+        Request::Append { envelope, .. } => envelope.payload.len(),
+        Request::AppendOwed { envelopes, .. } => envelopes
+            .iter()
+            .map(|envelope| REQUEST_OVERHEAD + envelope.payload.len())
+            .sum(),
+        Request::ReadInbox { max_bytes, .. } => *max_bytes,
+        Request::Lookup { .. }
+        | Request::Found { .. }
+        | Request::UpdateProfile { .. }
+        | Request::Delivered { .. }
+        | Request::Probe => 0,
+    };
+    brings.saturating_add(REQUEST_OVERHEAD)
 }
 
 /// What a port's owner sees when the store answered too few of a batch.

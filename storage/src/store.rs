@@ -11,10 +11,7 @@ use crate::api::{Reply, Request, StoreError, Wall};
 /// Each request happens wholly or not at all. After [`StoreError::Unavailable`] it may have happened or not.
 pub trait Store: Send + Sync + 'static {
     /// Carries out a batch: one commit for all of it.
-    fn execute(
-        &self,
-        batch: Vec<Request>,
-    ) -> impl Future<Output = Vec<Result<Reply, StoreError>>> + Send;
+    fn execute(&self, batch: Vec<Request>) -> impl Future<Output = Vec<Result<Reply, StoreError>>> + Send;
 
     /// A bounded step of what nobody asked for: drops rows that expired by `now`. The pool calls it between batches.
     fn upkeep(&self, now: Wall) -> impl Future<Output = ()> + Send {

@@ -101,10 +101,7 @@ mod tests {
         for number in 0..1_000 {
             ask(&mut cache, number);
             for recent in number.saturating_sub(run - 1)..=number {
-                assert!(
-                    cache.peek(&device(recent)).is_some(),
-                    "{recent} at {number}"
-                );
+                assert!(cache.peek(&device(recent)).is_some(), "{recent} at {number}");
             }
         }
     }

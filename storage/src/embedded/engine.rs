@@ -74,10 +74,7 @@ impl Engine {
     }
 
     /// Carries out a batch. An error means that the engine has failed: nothing of the batch is promised.
-    pub(super) fn execute(
-        &mut self,
-        batch: &[Request],
-    ) -> Result<Vec<Result<Reply, StoreError>>, fjall::Error> {
+    pub(super) fn execute(&mut self, batch: &[Request]) -> Result<Vec<Result<Reply, StoreError>>, fjall::Error> {
         let full = self.disk_full();
         let mut answers = Vec::with_capacity(batch.len());
         for request in batch {
@@ -101,16 +98,12 @@ impl Engine {
             return true;
         }
         match request {
-            Request::Lookup { .. } | Request::Found { .. } | Request::UpdateProfile { .. } => {
-                self.staged.people
-            }
+            Request::Lookup { .. } | Request::Found { .. } | Request::UpdateProfile { .. } => self.staged.people,
             Request::Append { device, .. } | Request::AppendOwed { device, .. } => {
                 self.staged.people && self.cache.peek(device).is_none()
             }
             Request::ReadInbox { device, .. } => self.has_staged_rows(device, |_| true),
-            Request::Delivered { device, upto } => {
-                self.has_staged_rows(device, |inbox| inbox.has_to_look(*upto))
-            }
+            Request::Delivered { device, upto } => self.has_staged_rows(device, |inbox| inbox.has_to_look(*upto)),
             Request::Probe => false,
         }
     }
@@ -125,11 +118,7 @@ impl Engine {
     fn serve(&mut self, request: &Request) -> Result<Reply, Fault> {
         let (tables, staged) = (&self.tables, &mut self.staged);
         let reply = match request {
-            Request::Lookup {
-                device,
-                user,
-                handle,
-            } => {
+            Request::Lookup { device, user, handle } => {
                 return people::lookup(tables, device, user.as_ref(), handle.as_ref());
             }
             Request::Found {
@@ -266,9 +255,7 @@ impl Engine {
             .take(UPKEEP_DEVICES)
         {
             let key = guard.key()?;
-            let id = std::str::from_utf8(&key)
-                .ok()
-                .and_then(|id| DeviceId::parse(id).ok());
+            let id = std::str::from_utf8(&key).ok().and_then(|id| DeviceId::parse(id).ok());
             match id {
                 Some(id) => devices.push(id),
                 None => tracing::warn!(?key, "a device's key is no device id"),
@@ -290,11 +277,7 @@ impl Engine {
     }
 }
 
-fn inbox<'a>(
-    cache: &'a mut Cache,
-    tables: &Tables,
-    device: &DeviceId,
-) -> Result<&'a mut Inbox, Fault> {
+fn inbox<'a>(cache: &'a mut Cache, tables: &Tables, device: &DeviceId) -> Result<&'a mut Inbox, Fault> {
     let inbox = cache.entry(device, || Inbox::load(tables, device))?;
     inbox.ok_or_else(|| StoreError::UnknownDevice.into())
 }
@@ -302,13 +285,9 @@ fn inbox<'a>(
 /// Whether a request is something new to keep. What is owed was taken when there was room: the reserve is for it.
 fn grows(request: &Request) -> bool {
     match request {
-        Request::Found { .. }
-        | Request::UpdateProfile { .. }
-        | Request::Append { .. }
-        | Request::Probe => true,
-        Request::AppendOwed { .. }
-        | Request::Lookup { .. }
-        | Request::ReadInbox { .. }
-        | Request::Delivered { .. } => false,
+        Request::Found { .. } | Request::UpdateProfile { .. } | Request::Append { .. } | Request::Probe => true,
+        Request::AppendOwed { .. } | Request::Lookup { .. } | Request::ReadInbox { .. } | Request::Delivered { .. } => {
+            false
+        }
     }
 }

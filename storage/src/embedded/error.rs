@@ -56,10 +56,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    pub(super) fn io(
-        path: impl Into<PathBuf>,
-        what: &'static str,
-    ) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(path: impl Into<PathBuf>, what: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, what, source }
     }

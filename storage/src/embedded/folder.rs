@@ -39,10 +39,7 @@ impl Folder {
 
     /// Makes the engine's folder with `fill`, when there is none: under another name first, so that a crash leaves either
     /// nothing or all of it.
-    pub(super) fn ensure_store(
-        &self,
-        fill: impl FnOnce(&Path) -> Result<(), OpenError>,
-    ) -> Result<(), OpenError> {
+    pub(super) fn ensure_store(&self, fill: impl FnOnce(&Path) -> Result<(), OpenError>) -> Result<(), OpenError> {
         let (store, fresh) = (self.store(), self.path.join("store.new"));
         if exists(&fresh)? {
             fs::remove_dir_all(&fresh).map_err(OpenError::io(&fresh, "remove"))?;

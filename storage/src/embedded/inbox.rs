@@ -58,10 +58,7 @@ impl Inbox {
             staged_in: 0,
         };
         if last_bytes < offset.gone_bytes {
-            return Err(values::corrupt(
-                "inbox_offset",
-                format!("{inbox:?} is impossible"),
-            ));
+            return Err(values::corrupt("inbox_offset", format!("{inbox:?} is impossible")));
         }
         Ok(Some(inbox))
     }
@@ -149,9 +146,7 @@ impl Inbox {
         let row = tables
             .relay_queue
             .get(keys::row(device, RowId(upto)))?
-            .ok_or_else(|| {
-                values::corrupt("relay_queue", format!("row {upto} of {device} is missing"))
-            })?;
+            .ok_or_else(|| values::corrupt("relay_queue", format!("row {upto} of {device} is missing")))?;
         Ok(values::decode_row_head(&row)?.1)
     }
 
@@ -174,20 +169,9 @@ impl Inbox {
     }
 
     /// Takes rows that are gone out of the table, a bounded number, and writes down how far. Tells how many.
-    fn sweep(
-        &mut self,
-        tables: &Tables,
-        batch: &mut OwnedWriteBatch,
-        device: &DeviceId,
-    ) -> Result<u64, Fault> {
-        let swept = self
-            .offset
-            .gone
-            .min(self.offset.swept.saturating_add(UPKEEP_ROWS));
-        let offset = OffsetValue {
-            swept,
-            ..self.offset
-        };
+    fn sweep(&mut self, tables: &Tables, batch: &mut OwnedWriteBatch, device: &DeviceId) -> Result<u64, Fault> {
+        let swept = self.offset.gone.min(self.offset.swept.saturating_add(UPKEEP_ROWS));
+        let offset = OffsetValue { swept, ..self.offset };
         let value = values::encode("inbox_offset", &offset, 0)?;
         for row in self.offset.swept + 1..=swept {
             batch.remove(&tables.relay_queue, keys::row(device, RowId(row)));
@@ -289,8 +273,7 @@ impl Found {
     /// Adds a row if the page has room for it.
     fn push(&mut self, id: RowId, envelope: Envelope, page: &Page) -> bool {
         let bytes = self.bytes.saturating_add(envelope.payload.len());
-        let room =
-            self.rows.is_empty() || (self.rows.len() < page.max_rows && bytes <= page.max_bytes);
+        let room = self.rows.is_empty() || (self.rows.len() < page.max_rows && bytes <= page.max_bytes);
         if room {
             self.bytes = bytes;
             self.rows.push((id, envelope));
@@ -336,6 +319,5 @@ fn scan(tables: &Tables, device: &DeviceId, first: u64, last: u64) -> impl Itera
 }
 
 fn row_id(key: &[u8]) -> Result<RowId, Fault> {
-    keys::row_id(key)
-        .ok_or_else(|| values::corrupt("relay_queue", "its key has no row id".to_owned()))
+    keys::row_id(key).ok_or_else(|| values::corrupt("relay_queue", "its key has no row id".to_owned()))
 }

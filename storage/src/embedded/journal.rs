@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::error::OpenError;
+use super::values;
 
 const START: u8 = 1;
 const ITEM: u8 = 2;
@@ -43,9 +44,7 @@ fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, OpenError> {
         if path.extension().is_none_or(|ext| ext != "jnl") {
             continue;
         }
-        let number = path
-            .file_stem()
-            .and_then(|stem| stem.to_str()?.parse().ok());
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
         match number {
             Some(number) if path.is_file() => journals.push((number, path)),
             _ => {
@@ -96,12 +95,14 @@ fn survey(bytes: &[u8]) -> Survey {
     let (mut at, mut seqno) = (0, 0);
     while at < bytes.len() && bytes[at] != 0 {
         match batch(bytes, at) {
+            // The checksum does not cover the number; that numbers increase does.
+            Ok(intact) if intact.seqno <= seqno && at > 0 => return Survey::Damaged { at },
             Ok(intact) => (at, seqno) = (intact.end, intact.seqno),
-            // What makes no sense is the end of what was written: no need to look behind it.
-            Err(stuck) if stuck < bytes.len() && is_blank(&bytes[stuck..]) => {
+            Err(Stop::CutOff) => return Survey::Torn { at },
+            Err(Stop::At(stuck)) if stuck < bytes.len() && is_blank(&bytes[stuck..]) => {
                 return Survey::Torn { at };
             }
-            Err(_) => break,
+            Err(Stop::At(_)) => break,
         }
     }
     if is_blank(&bytes[at..]) {
@@ -117,13 +118,10 @@ fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
 }
 
-/// Whether an intact batch lies at `at` that can have been written after the one numbered `seqno`. The number keeps a
-/// payload that looks like a batch, inside one that was cut short, from being taken for one.
+/// Whether an intact batch lies at `at` that can have been written after the one numbered `seqno`.
 fn follows(bytes: &[u8], at: usize, seqno: u64) -> bool {
-    let plausible =
-        bytes[at] == START && matches!(bytes.get(at + START_LEN), Some(&(ITEM | CLEAR)));
-    plausible
-        && batch(bytes, at).is_ok_and(|found| found.seqno > seqno && found.seqno - seqno <= NEAR)
+    let plausible = bytes[at] == START && matches!(bytes.get(at + START_LEN), Some(&(ITEM | CLEAR)));
+    plausible && batch(bytes, at).is_ok_and(|found| found.seqno > seqno && found.seqno - seqno <= NEAR)
 }
 
 struct Intact {
@@ -131,8 +129,16 @@ struct Intact {
     end: usize,
 }
 
-/// The batch at `at`; or the place where it stops making sense.
-fn batch(bytes: &[u8], at: usize) -> Result<Intact, usize> {
+/// Why there is no intact batch.
+enum Stop {
+    /// The file ends inside a value whose length is right: what was written was more. What lies in that value is a
+    /// client's payload and must not be searched for batches, for a client could put one there.
+    CutOff,
+    /// From here on it makes no sense.
+    At(usize),
+}
+
+fn batch(bytes: &[u8], at: usize) -> Result<Intact, Stop> {
     let mut reader = Reader { bytes, at };
     reader.tag(START)?;
     let items = reader.number(4)?;
@@ -146,17 +152,14 @@ fn batch(bytes: &[u8], at: usize) -> Result<Intact, usize> {
     let checksum = reader.number(8)?;
     let trailer = reader.at;
     if reader.take(TRAILER.len())? != TRAILER {
-        return Err(trailer);
+        return Err(Stop::At(trailer));
     }
     let mut hash = Xxh3::new();
     hash.update(&bytes[first..last]);
     if hash.digest() == checksum {
-        Ok(Intact {
-            seqno,
-            end: reader.at,
-        })
+        Ok(Intact { seqno, end: reader.at })
     } else {
-        Err(reader.at)
+        Err(Stop::At(reader.at))
     }
 }
 
@@ -166,35 +169,35 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Result<&'a [u8], usize> {
-        let end = self.at.checked_add(len).ok_or(self.at)?;
-        let taken = self.bytes.get(self.at..end).ok_or(self.bytes.len())?;
+    fn take(&mut self, len: usize) -> Result<&'a [u8], Stop> {
+        let end = self.at.checked_add(len).ok_or(Stop::At(self.at))?;
+        let taken = self.bytes.get(self.at..end).ok_or(Stop::At(self.bytes.len()))?;
         self.at = end;
         Ok(taken)
     }
 
-    fn tag(&mut self, tag: u8) -> Result<(), usize> {
+    fn tag(&mut self, tag: u8) -> Result<(), Stop> {
         let here = self.at;
         if self.take(1)? == [tag] {
             Ok(())
         } else {
-            Err(here)
+            Err(Stop::At(here))
         }
     }
 
     /// A little-endian number of up to 8 bytes.
-    fn number(&mut self, len: usize) -> Result<u64, usize> {
+    fn number(&mut self, len: usize) -> Result<u64, Stop> {
         let mut number = [0; 8];
         number[..len].copy_from_slice(self.take(len)?);
         Ok(u64::from_le_bytes(number))
     }
 
-    fn item(&mut self) -> Result<(), usize> {
+    fn item(&mut self) -> Result<(), Stop> {
         let here = self.at;
         match self.take(1)? {
             [ITEM] => {}
             [CLEAR] => return self.take(8).map(|_| ()),
-            _ => return Err(here),
+            _ => return Err(Stop::At(here)),
         }
         let kind = self.number(1)?;
         let compression = self.number(1)?;
@@ -204,9 +207,13 @@ impl<'a> Reader<'a> {
         let stored = self.number(4)?;
         // Value, tombstone, weak tombstone; we write nothing compressed.
         if kind > 2 || compression != 0 || value != stored {
-            return Err(here);
+            return Err(Stop::At(here));
         }
         self.take(key)?;
+        let rest = &self.bytes[self.at..];
+        if (rest.len() as u64) < stored && values::own_len(rest) == Some(stored) {
+            return Err(Stop::CutOff);
+        }
         self.take(stored as usize).map(|_| ())
     }
 }

@@ -36,8 +36,7 @@ pub(super) fn lookup(
 
 fn known(tables: &Tables, value: DeviceValue) -> Result<Device, Fault> {
     let id = UserId::parse(&value.user).map_err(|e| values::corrupt("devices", e.to_string()))?;
-    let user = profile(tables, &id)?
-        .ok_or_else(|| values::corrupt("devices", format!("its user {id} is missing")))?;
+    let user = profile(tables, &id)?.ok_or_else(|| values::corrupt("devices", format!("its user {id} is missing")))?;
     Ok(Device {
         static_key: value.static_key,
         user,
@@ -49,8 +48,7 @@ fn profile(tables: &Tables, id: &UserId) -> Result<Option<Profile>, Fault> {
     let Some(value) = stored_user(tables, id)? else {
         return Ok(None);
     };
-    let handle =
-        Handle::parse(&value.handle).map_err(|e| values::corrupt("users", e.to_string()))?;
+    let handle = Handle::parse(&value.handle).map_err(|e| values::corrupt("users", e.to_string()))?;
     let UserValue {
         display_name,
         avatar_url,
@@ -81,11 +79,7 @@ pub(super) struct Founding<'a> {
 }
 
 /// Writes all four rows or none.
-pub(super) fn found(
-    tables: &Tables,
-    batch: &mut OwnedWriteBatch,
-    new: &Founding<'_>,
-) -> Result<Reply, Fault> {
+pub(super) fn found(tables: &Tables, batch: &mut OwnedWriteBatch, new: &Founding<'_>) -> Result<Reply, Fault> {
     let (device, profile) = (new.device.as_str(), new.profile);
     if tables.devices.contains_key(device)? {
         return Err(StoreError::DeviceExists.into());
@@ -118,22 +112,14 @@ pub(super) fn found(
     let handle_value = values::encode("handles", &handle_value, 0)?;
     let user_value = values::encode("users", &user_value(profile, at), 0)?;
     batch.insert(&tables.devices, device, device_value);
-    batch.insert(
-        &tables.device_key_event,
-        new.event.to_be_bytes(),
-        event_value,
-    );
+    batch.insert(&tables.device_key_event, new.event.to_be_bytes(), event_value);
     batch.insert(&tables.handles, profile.handle.as_str(), handle_value);
     batch.insert(&tables.users, profile.id.as_str(), user_value);
     Ok(Reply::Done)
 }
 
 /// Stores the display name and the avatar. The handle stays what it is: it has an index and an owner.
-pub(super) fn update_profile(
-    tables: &Tables,
-    batch: &mut OwnedWriteBatch,
-    profile: &Profile,
-) -> Result<Reply, Fault> {
+pub(super) fn update_profile(tables: &Tables, batch: &mut OwnedWriteBatch, profile: &Profile) -> Result<Reply, Fault> {
     let Some(stored) = stored_user(tables, &profile.id)? else {
         let detail = format!("user {} is unknown", profile.id);
         return Err(StoreError::Unavailable(detail).into());
@@ -143,11 +129,7 @@ pub(super) fn update_profile(
         avatar_url: profile.avatar_url.clone(),
         ..stored
     };
-    batch.insert(
-        &tables.users,
-        profile.id.as_str(),
-        values::encode("users", &value, 0)?,
-    );
+    batch.insert(&tables.users, profile.id.as_str(), values::encode("users", &value, 0)?);
     Ok(Reply::Done)
 }
 

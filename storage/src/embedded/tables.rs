@@ -77,10 +77,7 @@ impl Tables {
 
     fn check_format(&self, path: &Path) -> Result<(), OpenError> {
         let value = self.meta.get(FORMAT_KEY).map_err(OpenError::engine(path))?;
-        let found = value
-            .as_deref()
-            .and_then(|v| v.try_into().ok())
-            .map(u32::from_be_bytes);
+        let found = value.as_deref().and_then(|v| v.try_into().ok()).map(u32::from_be_bytes);
         match found {
             Some(FORMAT) => Ok(()),
             Some(found) => Err(OpenError::UnknownFormat {
@@ -109,9 +106,7 @@ impl Tables {
             .as_ref()
             .try_into()
             .map(u64::from_be_bytes)
-            .map_err(|_| {
-                super::values::corrupt("device_key_event", "its key is no event id".to_owned())
-            })?;
+            .map_err(|_| super::values::corrupt("device_key_event", "its key is no event id".to_owned()))?;
         Ok(id + 1)
     }
 

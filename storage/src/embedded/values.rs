@@ -1,5 +1,6 @@
-//! Values: a version byte, then an rkyv archive without alignment. Reading validates; what does not hold is an error,
-//! never a guess.
+//! Values: a version byte, the length of the whole value (u32, little endian), then an rkyv archive without alignment.
+//! Reading validates; what does not hold is an error, never a guess. The length tells `journal` that a value which ends
+//! with the file was cut off there, and not that its length is wrong.
 //!
 //! A new shape of a value gets a new version byte and the old one stays readable; a change that an older release must
 //! not touch raises [`FORMAT`].
@@ -20,6 +21,9 @@ pub(super) const FORMAT: u32 = 1;
 
 /// Every value of format 1 begins with this.
 const VERSION: u8 = 1;
+
+/// Version and length.
+const HEAD: usize = 5;
 
 /// Table `devices`, by device id.
 #[derive(Archive, Serialize, Deserialize, Debug, PartialEq)]
@@ -120,10 +124,7 @@ pub(super) fn decode_row(bytes: &[u8]) -> Result<Row, Fault> {
 /// What of a row upkeep needs: when it expires, and the bytes up to it.
 pub(super) fn decode_row_head(bytes: &[u8]) -> Result<(Wall, u64), Fault> {
     let row = access::<ArchivedRowValue<'_>>("relay_queue", bytes)?;
-    Ok((
-        Wall(row.expires_at.to_native()),
-        row.total_bytes.to_native(),
-    ))
+    Ok((Wall(row.expires_at.to_native()), row.total_bytes.to_native()))
 }
 
 /// The bytes of a value.
@@ -133,30 +134,40 @@ pub(super) fn encode(
     hint: usize,
 ) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::with_capacity(hint + 64);
-    out.push(VERSION);
-    rkyv::api::high::to_bytes_in::<_, Error>(value, out).map_err(|e| corrupt(table, e.to_string()))
+    out.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
+    let mut out = rkyv::api::high::to_bytes_in::<_, Error>(value, out).map_err(|e| corrupt(table, e.to_string()))?;
+    let len = u32::try_from(out.len()).map_err(|e| corrupt(table, e.to_string()))?;
+    out[1..HEAD].copy_from_slice(&len.to_le_bytes());
+    Ok(out)
+}
+
+/// The length that a value itself says it has, from its first bytes.
+pub(super) fn own_len(bytes: &[u8]) -> Option<u64> {
+    let (version, rest) = bytes.split_first()?;
+    let len = rest.first_chunk::<4>()?;
+    (*version == VERSION).then_some(u64::from(u32::from_le_bytes(*len)))
 }
 
 /// A value from its bytes.
 pub(super) fn decode<T>(table: &'static str, bytes: &[u8]) -> Result<T, Fault>
 where
     T: Archive,
-    T::Archived: for<'a> CheckBytes<HighValidator<'a, Error>>
-        + Deserialize<T, rkyv::api::high::HighDeserializer<Error>>,
+    T::Archived:
+        for<'a> CheckBytes<HighValidator<'a, Error>> + Deserialize<T, rkyv::api::high::HighDeserializer<Error>>,
 {
-    rkyv::deserialize::<T, Error>(access::<T::Archived>(table, bytes)?)
-        .map_err(|e| corrupt(table, e.to_string()))
+    rkyv::deserialize::<T, Error>(access::<T::Archived>(table, bytes)?).map_err(|e| corrupt(table, e.to_string()))
 }
 
 fn access<'b, A>(table: &'static str, bytes: &'b [u8]) -> Result<&'b A, Fault>
 where
     A: Portable + for<'a> CheckBytes<HighValidator<'a, Error>>,
 {
-    match bytes.split_first() {
-        Some((&VERSION, archive)) => {
-            rkyv::access::<A, Error>(archive).map_err(|e| corrupt(table, e.to_string()))
+    match bytes.first() {
+        Some(&VERSION) if own_len(bytes) == Some(bytes.len() as u64) => {
+            rkyv::access::<A, Error>(&bytes[HEAD..]).map_err(|e| corrupt(table, e.to_string()))
         }
-        Some((version, _)) => Err(corrupt(table, format!("unknown version {version}"))),
+        Some(&VERSION) => Err(corrupt(table, "its length is wrong".to_owned())),
+        Some(version) => Err(corrupt(table, format!("unknown version {version}"))),
         None => Err(corrupt(table, "it is empty".to_owned())),
     }
 }

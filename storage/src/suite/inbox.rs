@@ -8,10 +8,7 @@ pub async fn rows_come_back_in_the_order_they_were_appended(place: &impl Fixture
     found(&store, "ada").await;
     let expected: Vec<String> = (0..600).map(|n| n.to_string()).collect();
     for some in expected.chunks(250) {
-        let batch = some
-            .iter()
-            .map(|text| append("ada", text.clone()))
-            .collect();
+        let batch = some.iter().map(|text| append("ada", text.clone())).collect();
         assert!(
             store
                 .execute(batch)
@@ -27,9 +24,7 @@ pub async fn rows_come_back_in_the_order_they_were_appended(place: &impl Fixture
 pub async fn rows_are_there_after_reopening(place: &impl Fixture) {
     let store = place.open(InboxLimits::default()).await;
     found(&store, "ada").await;
-    store
-        .execute(vec![append("ada", "one"), append("ada", "two")])
-        .await;
+    store.execute(vec![append("ada", "one"), append("ada", "two")]).await;
     let before = inbox_of(&store, "ada").await;
     drop(store);
     let store = place.open(InboxLimits::default()).await;
@@ -42,19 +37,10 @@ pub async fn an_envelope_survives_byte_for_byte(place: &impl Fixture) {
     let store = place.open(InboxLimits::default()).await;
     found(&store, "ada").await;
     let kinds = FrameType::ALL.into_iter().filter(|kind| kind.is_storable());
-    let payloads = [
-        Bytes::new(),
-        Bytes::from_iter(0..=255),
-        Bytes::from_static(&[0]),
-    ];
+    let payloads = [Bytes::new(), Bytes::from_iter(0..=255), Bytes::from_static(&[0])];
     let channels = [0, 1, u32::MAX].map(ChannelId::new);
     let sent: Vec<Envelope> = kinds
-        .flat_map(|kind| {
-            payloads
-                .iter()
-                .zip(channels)
-                .map(move |(p, c)| (kind, p.clone(), c))
-        })
+        .flat_map(|kind| payloads.iter().zip(channels).map(move |(p, c)| (kind, p.clone(), c)))
         .map(|(kind, payload, channel)| Envelope {
             kind,
             channel,
@@ -75,11 +61,7 @@ pub async fn an_envelope_survives_byte_for_byte(place: &impl Fixture) {
     }
     drop(store);
     let store = place.open(InboxLimits::default()).await;
-    let kept: Vec<_> = inbox_of(&store, "ada")
-        .await
-        .into_iter()
-        .map(|(_, row)| row)
-        .collect();
+    let kept: Vec<_> = inbox_of(&store, "ada").await.into_iter().map(|(_, row)| row).collect();
     assert_eq!(kept, sent);
 }
 
@@ -88,15 +70,9 @@ pub async fn the_largest_payload_survives(place: &impl Fixture) {
     let store = place.open(InboxLimits::default()).await;
     found(&store, "ada").await;
     let large: Bytes = (0..16u32 << 20).map(|n| (n >> 8 ^ n) as u8).collect();
-    assert_eq!(
-        one(&store, append("ada", large.clone())).await,
-        Ok(Reply::Done)
-    );
+    assert_eq!(one(&store, append("ada", large.clone())).await, Ok(Reply::Done));
     let rows = inbox_of(&store, "ada").await;
-    assert!(
-        rows.len() == 1 && rows[0].1.payload == large,
-        "the payload differs"
-    );
+    assert!(rows.len() == 1 && rows[0].1.payload == large, "the payload differs");
 }
 
 /// See its name.
@@ -130,9 +106,7 @@ pub async fn inboxes_of_similar_names_are_kept_apart(place: &impl Fixture) {
             .collect();
         store.execute(batch).await;
     }
-    one(&store, delivered("a", RowId(u64::MAX)))
-        .await
-        .expect("known");
+    one(&store, delivered("a", RowId(u64::MAX))).await.expect("known");
     assert_eq!(texts_of(&store, "a").await, [""; 0]);
     for name in &names[1..] {
         let expected = [0, 1, 2].map(|round| format!("{name}{round}"));
@@ -143,10 +117,7 @@ pub async fn inboxes_of_similar_names_are_kept_apart(place: &impl Fixture) {
 /// Founds a device whose id is no handle.
 async fn found_as(store: &impl Store, id: &str) {
     let name = id.replace('@', "-at-");
-    assert_eq!(
-        one(store, founding(id, profile(&name))).await,
-        Ok(Reply::Done)
-    );
+    assert_eq!(one(store, founding(id, profile(&name))).await, Ok(Reply::Done));
 }
 
 /// See its name.
@@ -154,11 +125,7 @@ pub async fn a_page_ends_at_its_rows(place: &impl Fixture) {
     let store = place.open(InboxLimits::default()).await;
     found(&store, "ada").await;
     store
-        .execute(
-            ["1", "2", "3", "4", "5"]
-                .map(|text| append("ada", text))
-                .to_vec(),
-        )
+        .execute(["1", "2", "3", "4", "5"].map(|text| append("ada", text)).to_vec())
         .await;
     let mut seen = Vec::new();
     let mut after = RowId(0);
@@ -169,10 +136,7 @@ pub async fn a_page_ends_at_its_rows(place: &impl Fixture) {
         seen.extend(texts(&rows));
     }
     assert_eq!(seen, ["1", "2", "3", "4", "5"]);
-    assert_eq!(
-        rows(one(&store, read_page("ada", after, 2, 9)).await),
-        (vec![], false)
-    );
+    assert_eq!(rows(one(&store, read_page("ada", after, 2, 9)).await), (vec![], false));
 }
 
 /// See its name.
@@ -180,11 +144,7 @@ pub async fn a_page_ends_at_its_bytes(place: &impl Fixture) {
     let store = place.open(InboxLimits::default()).await;
     found(&store, "ada").await;
     store
-        .execute(
-            ["123456", "78", "9", "0"]
-                .map(|text| append("ada", text))
-                .to_vec(),
-        )
+        .execute(["123456", "78", "9", "0"].map(|text| append("ada", text)).to_vec())
         .await;
     let (first, more) = rows(one(&store, read_page("ada", RowId(0), 9, 4)).await);
     assert_eq!(
@@ -193,16 +153,9 @@ pub async fn a_page_ends_at_its_bytes(place: &impl Fixture) {
         "the first comes anyway"
     );
     let (next, more) = rows(one(&store, read_page("ada", first[0].0, 9, 3)).await);
-    assert_eq!(
-        (texts(&next), more),
-        (vec!["78".to_owned(), "9".to_owned()], true)
-    );
+    assert_eq!((texts(&next), more), (vec!["78".to_owned(), "9".to_owned()], true));
     let (all, more) = rows(one(&store, read_page("ada", RowId(0), 9, 10)).await);
-    assert_eq!(
-        (all.len(), more),
-        (4, false),
-        "exactly full is not too much"
-    );
+    assert_eq!((all.len(), more), (4, false), "exactly full is not too much");
 }
 
 /// See its name.
@@ -217,10 +170,7 @@ pub async fn rows_up_to_after_are_skipped(place: &impl Fixture) {
         let (rest, more) = rows(one(&store, read("ada", *id)).await);
         assert_eq!((&rest[..], more), (&all[at + 1..], false));
     }
-    assert_eq!(
-        rows(one(&store, read("ada", RowId(u64::MAX))).await),
-        (vec![], false)
-    );
+    assert_eq!(rows(one(&store, read("ada", RowId(u64::MAX))).await), (vec![], false));
 }
 
 /// See its name.
@@ -231,10 +181,7 @@ pub async fn delivered_rows_are_gone_for_good(place: &impl Fixture) {
         .execute(["1", "2", "3"].map(|text| append("ada", text)).to_vec())
         .await;
     let all = inbox_of(&store, "ada").await;
-    assert_eq!(
-        one(&store, delivered("ada", all[1].0)).await,
-        Ok(Reply::Done)
-    );
+    assert_eq!(one(&store, delivered("ada", all[1].0)).await, Ok(Reply::Done));
     assert_eq!(texts_of(&store, "ada").await, ["3"]);
     drop(store);
     let store = place.open(InboxLimits::default()).await;
@@ -253,10 +200,7 @@ pub async fn delivering_twice_or_too_far_takes_nothing_else(place: &impl Fixture
         assert_eq!(one(&store, delivered("ada", upto)).await, Ok(Reply::Done));
     }
     assert_eq!(texts_of(&store, "ada").await, ["3"]);
-    assert_eq!(
-        one(&store, delivered("ada", RowId(u64::MAX))).await,
-        Ok(Reply::Done)
-    );
+    assert_eq!(one(&store, delivered("ada", RowId(u64::MAX))).await, Ok(Reply::Done));
     one(&store, append("ada", "4")).await.expect("room");
     assert_eq!(
         texts_of(&store, "ada").await,
@@ -273,9 +217,7 @@ pub async fn row_ids_are_never_used_again(place: &impl Fixture) {
         if round == 0 {
             found(&store, "ada").await;
         }
-        store
-            .execute(["x", "y"].map(|text| append("ada", text)).to_vec())
-            .await;
+        store.execute(["x", "y"].map(|text| append("ada", text)).to_vec()).await;
         for (id, _) in inbox_of(&store, "ada").await {
             assert!(id > highest, "{id:?} came after {highest:?}");
             highest = id;
@@ -308,10 +250,7 @@ pub async fn requests_of_one_device_take_effect_in_their_order(place: &impl Fixt
         (vec!["1".into()], vec!["1".into(), "2".into(), "3".into()])
     );
     assert_eq!(third, ["4"]);
-    assert!(
-        answers.iter().all(|answer| *answer == Ok(Reply::Done)),
-        "{answers:?}"
-    );
+    assert!(answers.iter().all(|answer| *answer == Ok(Reply::Done)), "{answers:?}");
 }
 
 /// See its name.
@@ -329,14 +268,8 @@ pub async fn answers_stand_in_the_order_of_their_requests(place: &impl Fixture) 
         ])
         .await;
     assert_eq!(answers.len(), 7);
-    assert_eq!(
-        answers[..2],
-        [Err(StoreError::UnknownDevice), Ok(Reply::Done)]
-    );
-    assert_eq!(
-        answers[2..4],
-        [Ok(Reply::Done), Err(StoreError::DeviceExists)]
-    );
+    assert_eq!(answers[..2], [Err(StoreError::UnknownDevice), Ok(Reply::Done)]);
+    assert_eq!(answers[2..4], [Ok(Reply::Done), Err(StoreError::DeviceExists)]);
     assert_eq!(texts(&rows(answers[4].clone()).0), ["kept"]);
     let nobody = Reply::Found {
         device: None,
@@ -392,10 +325,7 @@ pub async fn owed_rows_follow_in_order(place: &impl Fixture) {
     let answers = store
         .execute(vec![append("ada", "1"), owed, nothing, append("ada", "5")])
         .await;
-    assert!(
-        answers.iter().all(|answer| *answer == Ok(Reply::Done)),
-        "{answers:?}"
-    );
+    assert!(answers.iter().all(|answer| *answer == Ok(Reply::Done)), "{answers:?}");
     assert_eq!(texts_of(&store, "ada").await, ["1", "2", "3", "4", "5"]);
 }
 

@@ -26,9 +26,7 @@ pub async fn an_inbox_takes_no_more_bytes_than_its_limit(place: &impl Fixture) {
     let store = place.open(up_to(100, 10)).await;
     found(&store, "ada").await;
     let texts = ["1234", "1234567", "123456", "", "1"];
-    let answers = store
-        .execute(texts.map(|text| append("ada", text)).to_vec())
-        .await;
+    let answers = store.execute(texts.map(|text| append("ada", text)).to_vec()).await;
     assert_eq!(answers, [DONE, FULL, DONE, DONE, FULL]);
     assert_eq!(texts_of(&store, "ada").await, ["1234", "123456", ""]);
 }
@@ -56,11 +54,7 @@ pub async fn delivery_makes_room(place: &impl Fixture) {
     let store = place.open(up_to(3, 10)).await;
     found(&store, "ada").await;
     store
-        .execute(
-            ["1234", "12", "1234"]
-                .map(|text| append("ada", text))
-                .to_vec(),
-        )
+        .execute(["1234", "12", "1234"].map(|text| append("ada", text)).to_vec())
         .await;
     let all = inbox_of(&store, "ada").await;
     let batch = vec![
@@ -113,9 +107,7 @@ pub async fn owed_rows_are_kept_beyond_the_limit(place: &impl Fixture) {
     assert_eq!(one(&store, append("ada", "")).await, FULL);
     let all = inbox_of(&store, "ada").await;
     assert_eq!(texts(&all), ["1", "2", "3", "12345678"]);
-    one(&store, delivered("ada", all[2].0))
-        .await
-        .expect("known");
+    one(&store, delivered("ada", all[2].0)).await.expect("known");
     assert_eq!(one(&store, append("ada", "12")).await, DONE);
 }
 
@@ -153,9 +145,7 @@ pub async fn an_expired_row_behind_a_live_one_is_skipped(place: &impl Fixture) {
     assert_eq!(texts(&all), ["1", "2"]);
     let (first, more) = rows(one(&store, read_page("ada", RowId(0), 1, 100)).await);
     assert_eq!((texts(&first), more), (vec!["1".to_owned()], true));
-    one(&store, delivered("ada", all[0].0))
-        .await
-        .expect("known");
+    one(&store, delivered("ada", all[0].0)).await.expect("known");
     assert_eq!(texts_of(&store, "ada").await, ["2"]);
     one(&store, append("ada", "3")).await.expect("room");
     assert_eq!(texts_of(&store, "ada").await, ["2", "3"]);
@@ -165,9 +155,7 @@ pub async fn an_expired_row_behind_a_live_one_is_skipped(place: &impl Fixture) {
 pub async fn a_page_of_nothing_but_expired_rows_is_empty_and_final(place: &impl Fixture) {
     let store = place.open(InboxLimits::default()).await;
     found(&store, "ada").await;
-    let batch = (0..50)
-        .map(|_| append_until("ada", "expired", NOW))
-        .collect();
+    let batch = (0..50).map(|_| append_until("ada", "expired", NOW)).collect();
     store.execute(batch).await;
     assert_eq!(
         rows(one(&store, read_page("ada", RowId(0), 1, 1)).await),
@@ -205,9 +193,7 @@ pub async fn upkeep_leaves_live_rows_alone(place: &impl Fixture) {
         .execute(["1", "2", "3"].map(|text| append("ada", text)).to_vec())
         .await;
     let all = inbox_of(&store, "ada").await;
-    one(&store, delivered("ada", all[0].0))
-        .await
-        .expect("known");
+    one(&store, delivered("ada", all[0].0)).await.expect("known");
     for _ in 0..8 {
         store.upkeep(NOW).await;
     }

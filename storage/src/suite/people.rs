@@ -58,10 +58,7 @@ pub async fn a_handle_belongs_to_one_profile(place: &impl Fixture) {
         handle: handle("ada"),
         ..profile("bob")
     };
-    assert_eq!(
-        one(&store, founding("bob", other)).await,
-        Err(StoreError::HandleTaken)
-    );
+    assert_eq!(one(&store, founding("bob", other)).await, Err(StoreError::HandleTaken));
     found(&store, "bob").await;
 }
 
@@ -83,20 +80,14 @@ pub async fn of_foundings_with_one_handle_in_a_batch_exactly_one_wins(place: &im
     assert_eq!(won.iter().filter(|won| **won).count(), 1, "{answers:?}");
     for (name, (won, answer)) in names.iter().zip(won.iter().zip(&answers)) {
         assert_eq!(known(&store, name).await.is_some(), *won, "{name}");
-        assert!(
-            *won || *answer == Err(StoreError::HandleTaken),
-            "{answer:?}"
-        );
+        assert!(*won || *answer == Err(StoreError::HandleTaken), "{answer:?}");
     }
 }
 
 /// See its name.
 pub async fn of_foundings_of_one_device_in_a_batch_exactly_one_wins(place: &impl Fixture) {
     let store = place.open(InboxLimits::default()).await;
-    let batch = vec![
-        founding("ada", profile("first")),
-        founding("ada", profile("second")),
-    ];
+    let batch = vec![founding("ada", profile("first")), founding("ada", profile("second"))];
     let answers = store.execute(batch).await;
     assert_eq!(answers, [Ok(Reply::Done), Err(StoreError::DeviceExists)]);
     assert_eq!(
@@ -115,10 +106,7 @@ pub async fn a_refused_founding_leaves_nothing_behind(place: &impl Fixture) {
     };
     let batch = vec![founding("bob", taken), founding("ada", profile("eve"))];
     let answers = store.execute(batch).await;
-    assert_eq!(
-        answers,
-        [Err(StoreError::HandleTaken), Err(StoreError::DeviceExists)]
-    );
+    assert_eq!(answers, [Err(StoreError::HandleTaken), Err(StoreError::DeviceExists)]);
     for name in ["bob", "eve"] {
         assert_eq!(
             one(&store, lookup(name, Some(name), Some(name))).await,
@@ -190,10 +178,7 @@ pub async fn an_updated_profile_keeps_its_handle(place: &impl Fixture) {
         handle: handle("ada"),
         ..renamed
     };
-    assert_eq!(
-        known(&store, "ada").await.map(|device| device.user),
-        Some(expected)
-    );
+    assert_eq!(known(&store, "ada").await.map(|device| device.user), Some(expected));
     found(&store, "eve").await;
 }
 
@@ -207,10 +192,7 @@ pub async fn an_unknown_profile_is_not_updated(place: &impl Fixture) {
         },
     )
     .await;
-    assert!(
-        matches!(answer, Err(StoreError::Unavailable(_))),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
     found(&store, "ada").await;
 }
 
@@ -230,8 +212,5 @@ pub async fn optional_texts_can_be_set_and_cleared(place: &impl Fixture) {
     assert_eq!(one(&store, update).await, Ok(Reply::Done));
     drop(store);
     let store = place.open(InboxLimits::default()).await;
-    assert_eq!(
-        known(&store, "ada").await.map(|device| device.user),
-        Some(changed)
-    );
+    assert_eq!(known(&store, "ada").await.map(|device| device.user), Some(changed));
 }
