@@ -1,0 +1,63 @@
+//! What must exist before the first connection: the data folder, certificate, keys.
+//!
+//! Called once by `run`; on a second start everything is found and nothing is made.
+
+pub mod entropy;
+mod files;
+mod noise;
+pub mod tls;
+
+use std::sync::Arc;
+
+use commucat_crypto::StaticKey;
+use commucat_storage::embedded::{EmbeddedStore, OpenError};
+use rustls::ServerConfig;
+
+pub use files::FileError;
+
+use crate::config::Config;
+use entropy::SystemEntropy;
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// A file or folder.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Certificate and key.
+    #[error("the TLS certificate and key cannot be used: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The development certificate.
+    #[error("the development certificate cannot be made: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// Randomness.
+    #[error("the system gives no randomness: {0}")]
+    Entropy(#[from] getrandom::Error),
+}
+
+/// What a boot gives.
+pub struct Booted {
+    /// Settings of TLS connections.
+    pub tls: Arc<ServerConfig>,
+    /// The Noise static key.
+    pub noise_key: Arc<StaticKey>,
+    /// What outlives the process.
+    pub store: EmbeddedStore,
+}
+
+/// Finds or makes everything.
+///
+/// # Errors
+/// When something is missing that cannot be made, or is there and must not be used.
+pub fn boot(config: &Config) -> Result<Booted, BootError> {
+    files::private_folder(&config.data)?;
+    // First, because it is locked: a second server on the same folder ends here, before it touches a key.
+    let store = EmbeddedStore::open(&config.data, config.store)?;
+    let mut entropy = SystemEntropy::new()?;
+    let noise_key = Arc::new(noise::static_key(&config.data.join("noise.key"), &mut entropy)?);
+    let tls = tls::server_config(config)?;
+    Ok(Booted { tls, noise_key, store })
+}
