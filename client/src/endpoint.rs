@@ -43,9 +43,7 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        parse(text).ok_or_else(|| EndpointError::Shape {
-            text: text.to_owned(),
-        })
+        parse(text).ok_or_else(|| EndpointError::Shape { text: text.to_owned() })
     }
 }
 
@@ -100,9 +98,7 @@ impl Endpoint {
     /// # Errors
     /// When the host is neither a DNS name nor an address.
     pub fn server_name(&self) -> Result<ServerName<'static>, EndpointError> {
-        ServerName::try_from(self.host.clone()).map_err(|_| EndpointError::Shape {
-            text: self.to_string(),
-        })
+        ServerName::try_from(self.host.clone()).map_err(|_| EndpointError::Shape { text: self.to_string() })
     }
 
     /// The addresses to try, in order.
@@ -128,11 +124,7 @@ impl Endpoint {
     /// Whether the host is this machine, by name or address.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost"
-            || self
-                .host
-                .parse::<IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 }
 

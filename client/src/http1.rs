@@ -116,11 +116,7 @@ impl Http1 {
         }
     }
 
-    pub(crate) fn receive(
-        &mut self,
-        mut bytes: &[u8],
-        body: &mut Vec<u8>,
-    ) -> Result<(), HttpError> {
+    pub(crate) fn receive(&mut self, mut bytes: &[u8], body: &mut Vec<u8>) -> Result<(), HttpError> {
         while !bytes.is_empty() {
             let used = match &mut self.reading {
                 Reading::Head => self.read_head(bytes)?,
@@ -132,9 +128,7 @@ impl Http1 {
                     used
                 }
                 Reading::Counted(left) => {
-                    let take = usize::try_from(*left)
-                        .unwrap_or(usize::MAX)
-                        .min(bytes.len());
+                    let take = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                     body.extend_from_slice(&bytes[..take]);
                     *left -= take as u64;
                     if *left == 0 {
@@ -166,9 +160,7 @@ impl Http1 {
             .map_err(|error| HttpError::Head(error.to_string()))?;
         let httparse::Status::Complete(length) = parsed else {
             if self.head.len() > RESPONSE_HEAD {
-                return Err(HttpError::HeadTooLarge {
-                    limit: RESPONSE_HEAD,
-                });
+                return Err(HttpError::HeadTooLarge { limit: RESPONSE_HEAD });
             }
             return Ok(take);
         };
@@ -184,11 +176,7 @@ impl Http1 {
 }
 
 /// How the body of this response is delimited (RFC 9112 §6.3).
-fn framing(
-    status: u16,
-    fields: &[httparse::Header<'_>],
-    tunnel: bool,
-) -> Result<Reading, HttpError> {
+fn framing(status: u16, fields: &[httparse::Header<'_>], tunnel: bool) -> Result<Reading, HttpError> {
     let mut length = None;
     for field in fields {
         if field.name.eq_ignore_ascii_case("transfer-encoding") {
@@ -202,10 +190,7 @@ fn framing(
             let value = std::str::from_utf8(field.value)
                 .ok()
                 .and_then(|text| text.trim().parse::<u64>().ok());
-            length = Some(
-                value
-                    .ok_or_else(|| HttpError::Head("content-length is not a number".to_owned()))?,
-            );
+            length = Some(value.ok_or_else(|| HttpError::Head("content-length is not a number".to_owned()))?);
         }
     }
     if tunnel && status == 200 {
@@ -237,20 +222,14 @@ impl Chunk {
                 (_, Some(_)) => return Err(HttpError::Chunk("size of more than 15 digits")),
                 _ if digits == 0 => return Err(HttpError::Chunk("size without a digit")),
                 (b'\r', _) => Self::SizeLf { size },
-                (b';' | b' ' | b'\t', _) => Self::Extension {
-                    size,
-                    line: line + 1,
-                },
+                (b';' | b' ' | b'\t', _) => Self::Extension { size, line: line + 1 },
                 _ => return Err(HttpError::Chunk("size is not hexadecimal")),
             },
             Self::Extension { line, .. } if line >= CHUNK_LINE => {
                 return Err(HttpError::Chunk("extension too long"));
             }
             Self::Extension { size, .. } if byte == b'\r' => Self::SizeLf { size },
-            Self::Extension { size, line } => Self::Extension {
-                size,
-                line: line + 1,
-            },
+            Self::Extension { size, line } => Self::Extension { size, line: line + 1 },
             Self::SizeLf { .. } if byte != b'\n' => {
                 return Err(HttpError::Chunk("CR without LF after the size"));
             }
@@ -280,10 +259,7 @@ impl Chunk {
                         total: total + 1,
                     }
                 }
-                b'\r' => Self::Trailer {
-                    line,
-                    total: total + 1,
-                },
+                b'\r' => Self::Trailer { line, total: total + 1 },
                 _ => Self::Trailer {
                     line: line + 1,
                     total: total + 1,
@@ -328,12 +304,7 @@ mod tests {
 
     #[test]
     fn a_chunk_size_is_written_in_hexadecimal_without_leading_zeros() {
-        for (length, expected) in [
-            (1, "1\r\n"),
-            (15, "f\r\n"),
-            (16, "10\r\n"),
-            (0x1_2345, "12345\r\n"),
-        ] {
+        for (length, expected) in [(1, "1\r\n"), (15, "f\r\n"), (16, "10\r\n"), (0x1_2345, "12345\r\n")] {
             let mut out = Vec::new();
             write_chunk_size(length, &mut out);
             assert_eq!(out, expected.as_bytes());
@@ -375,19 +346,9 @@ mod tests {
 
     #[test]
     fn broken_chunks_are_told_apart_from_short_ones() {
-        for broken in [
-            "g\r\n",
-            "\r\n",
-            "5 \rx",
-            "1\r\nab",
-            "1\r\na\rb",
-            "1234567890123456\r\n",
-        ] {
+        for broken in ["g\r\n", "\r\n", "5 \rx", "1\r\nab", "1\r\na\rb", "1234567890123456\r\n"] {
             let wire = [OK, broken.as_bytes()].concat();
-            assert!(
-                matches!(read_by(1, &wire), Err(HttpError::Chunk(_))),
-                "{broken:?}"
-            );
+            assert!(matches!(read_by(1, &wire), Err(HttpError::Chunk(_))), "{broken:?}");
         }
         assert!(read_by(1, &[OK, b"1\r\na\r"].concat()).is_ok());
     }
@@ -396,10 +357,7 @@ mod tests {
     fn a_head_without_end_is_refused_at_the_limit() {
         let mut wire = b"HTTP/1.1 200 OK\r\n".to_vec();
         wire.extend(b"x: y\r\n".repeat(40).iter().chain(&b"z".repeat(20_000)));
-        assert!(matches!(
-            read_by(1000, &wire),
-            Err(HttpError::HeadTooLarge { .. })
-        ));
+        assert!(matches!(read_by(1000, &wire), Err(HttpError::HeadTooLarge { .. })));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Every bound of the client in one place, each with its reason.
 
+use std::time::Duration;
+
 /// A response head may not be larger: the relay sends a few hundred bytes, a proxy perhaps a few thousand.
 pub const RESPONSE_HEAD: usize = 16 * 1024;
 
@@ -27,6 +29,9 @@ pub const FETCH_BODY: usize = 1024 * 1024;
 
 /// What one read from a socket asks for: four full TLS records.
 pub const READ: usize = 64 * 1024;
+
+/// How long a silent connection waits before TCP asks whether the other side is still there, and then between asking.
+pub const KEEPALIVE: Duration = Duration::from_secs(15);
 
 const _: () = assert!(
     HTTP2_WINDOW <= i32::MAX as u32,

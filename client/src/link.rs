@@ -64,9 +64,7 @@ impl Link {
             return Ok(());
         };
         let connection = &mut self.connection;
-        layer
-            .tls
-            .receive(bytes, out, |plain| connection.receive(plain))?;
+        layer.tls.receive(bytes, out, |plain| connection.receive(plain))?;
         if layer.tls.is_ready() && !layer.checked {
             layer.tls.check_alpn(connection.http().alpn())?;
             layer.checked = true;

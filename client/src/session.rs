@@ -25,8 +25,6 @@ impl Session {
     /// Whether the relay accepted `capability`. What it did not accept must not be used (CCP-1, Feature Flags).
     #[must_use]
     pub fn has(&self, capability: &str) -> bool {
-        self.capabilities
-            .iter()
-            .any(|accepted| accepted == capability)
+        self.capabilities.iter().any(|accepted| accepted == capability)
     }
 }

@@ -14,11 +14,7 @@ use crate::endpoint::Endpoint;
 ///
 /// # Errors
 /// [`DriverError::Io`] of the last address tried.
-pub fn dial(
-    endpoint: &Endpoint,
-    source: Option<IpAddr>,
-    timeout: Duration,
-) -> Result<TcpStream, DriverError> {
+pub fn dial(endpoint: &Endpoint, source: Option<IpAddr>, timeout: Duration) -> Result<TcpStream, DriverError> {
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in endpoint.resolve()? {
         match connect(address, source, timeout) {
@@ -33,16 +29,8 @@ pub fn dial(
     })
 }
 
-fn connect(
-    address: SocketAddr,
-    source: Option<IpAddr>,
-    timeout: Duration,
-) -> io::Result<TcpStream> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+fn connect(address: SocketAddr, source: Option<IpAddr>, timeout: Duration) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if let Some(source) = source {
         // The kernel then chooses the port by the whole connection, not by the address alone.
         socket.bind(&SocketAddr::new(source, 0).into())?;

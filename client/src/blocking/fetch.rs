@@ -88,8 +88,8 @@ pub fn server_info(endpoint: &Endpoint, options: &Options) -> Result<ServerInfo,
     if answer.status != 200 {
         return Err(wrong(format!("status {}", answer.status)));
     }
-    let info: WireInfo = serde_json::from_slice(&answer.body)
-        .map_err(|error| wrong(format!("unusable JSON: {error}")))?;
+    let info: WireInfo =
+        serde_json::from_slice(&answer.body).map_err(|error| wrong(format!("unusable JSON: {error}")))?;
     let noise_public = info
         .noise_public
         .parse()
@@ -106,11 +106,7 @@ pub fn server_info(endpoint: &Endpoint, options: &Options) -> Result<ServerInfo,
 ///
 /// # Errors
 /// When no whole answer comes within the time limit.
-pub fn call(
-    endpoint: &Endpoint,
-    options: &Options,
-    call: &Call<'_>,
-) -> Result<Answer, DriverError> {
+pub fn call(endpoint: &Endpoint, options: &Options, call: &Call<'_>) -> Result<Answer, DriverError> {
     let tls = tls_for(endpoint, &options.trust, HttpVersion::Http1)?;
     let tls = match tls {
         Some(config) => Some(Tls::new(config, endpoint.server_name()?)?),
@@ -187,9 +183,7 @@ impl Exchange<'_> {
                 return Err(self.wrong("an answer that was cut off".to_owned()));
             }
             if progress.ended {
-                let status = progress
-                    .status
-                    .ok_or_else(|| self.wrong("nothing at all".to_owned()))?;
+                let status = progress.status.ok_or_else(|| self.wrong("nothing at all".to_owned()))?;
                 return Ok(Answer { status, body });
             }
         }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use commucat_proto::{ChannelId, FrameType, Sequence};
+use socket2::{SockRef, TcpKeepalive};
 
 pub use dial::dial;
 pub use fetch::{Answer, Call, ServerInfo, call, server_info};
@@ -27,7 +28,7 @@ use crate::entropy::OsEntropy;
 use crate::error::ClientError;
 use crate::event::Incoming;
 use crate::http::HttpVersion;
-use crate::limits::READ;
+use crate::limits::{KEEPALIVE, READ};
 use crate::link::Link;
 use crate::tls::{Tls, TlsError, Trust, TrustError, client_config};
 use wait::{Readiness, WakeReader};
@@ -115,17 +116,10 @@ impl From<TlsError> for DriverError {
 ///
 /// # Errors
 /// When the configuration cannot be used.
-pub fn link(
-    endpoint: &Endpoint,
-    tls: Option<&Arc<rustls::ClientConfig>>,
-    config: Config,
-) -> Result<Link, DriverError> {
+pub fn link(endpoint: &Endpoint, tls: Option<&Arc<rustls::ClientConfig>>, config: Config) -> Result<Link, DriverError> {
     let connection = Connection::new(config, &mut OsEntropy)?;
     Ok(match tls {
-        Some(tls) => Link::secure(
-            connection,
-            Tls::new(Arc::clone(tls), endpoint.server_name()?)?,
-        ),
+        Some(tls) => Link::secure(connection, Tls::new(Arc::clone(tls), endpoint.server_name()?)?),
         None => Link::plain(connection),
     })
 }
@@ -164,11 +158,7 @@ impl Client {
     ///
     /// # Errors
     /// [`DriverError::Refused`] with the ERROR frame when the relay does not want it.
-    pub fn connect(
-        endpoint: &Endpoint,
-        options: &Options,
-        config: Config,
-    ) -> Result<Self, DriverError> {
+    pub fn connect(endpoint: &Endpoint, options: &Options, config: Config) -> Result<Self, DriverError> {
         let mut client = Self::open(endpoint, options, config)?;
         match client.recv(options.timeout)? {
             Some(Incoming::Ready) => Ok(client),
@@ -188,11 +178,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is no connection.
-    pub fn open(
-        endpoint: &Endpoint,
-        options: &Options,
-        mut config: Config,
-    ) -> Result<Self, DriverError> {
+    pub fn open(endpoint: &Endpoint, options: &Options, mut config: Config) -> Result<Self, DriverError> {
         config.secure = endpoint.secure;
         if config.authority.is_empty() {
             config.authority = endpoint.authority();
@@ -201,8 +187,11 @@ impl Client {
         let link = link(endpoint, tls.as_ref(), config)?;
         let socket = dial(endpoint, options.source, options.timeout)?;
         let endpoint = endpoint.to_string();
+        // A relay that vanished without a word is noticed even while nothing is said.
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
         socket
             .set_nonblocking(true)
+            .and_then(|()| SockRef::from(&socket).set_tcp_keepalive(&keepalive))
             .map_err(|source| DriverError::Io {
                 doing: "prepare the socket to",
                 endpoint: endpoint.clone(),
@@ -246,12 +235,7 @@ impl Client {
     ///
     /// # Errors
     /// When the session cannot send it or the socket is gone.
-    pub fn send(
-        &mut self,
-        kind: FrameType,
-        channel: ChannelId,
-        payload: &[u8],
-    ) -> Result<Sequence, DriverError> {
+    pub fn send(&mut self, kind: FrameType, channel: ChannelId, payload: &[u8]) -> Result<Sequence, DriverError> {
         let sequence = self.connection().send(kind, channel, payload)?;
         self.push()?;
         Ok(sequence)
@@ -299,8 +283,8 @@ impl Client {
                 return Ok(false);
             }
             let pending = self.sent < self.out.len();
-            let readiness = wait::wait(&self.socket, pending, None, deadline)
-                .map_err(|source| self.io("wait for", source))?;
+            let readiness =
+                wait::wait(&self.socket, pending, None, deadline).map_err(|source| self.io("wait for", source))?;
             match readiness {
                 Readiness::Socket => self.pull()?,
                 Readiness::Woken | Readiness::TimedOut => return Ok(false),
@@ -348,11 +332,7 @@ impl Client {
                 }
                 received?;
             }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => self.hung_up(),
             Err(source) => return Err(self.io("read from", source)),
         }

@@ -1,9 +1,7 @@
 //! HELLO, AUTH, AUTH and the final ACK (CCP-1, Handshake; decisions § 4).
 
 use commucat_crypto::{Entropy, Initiator, PublicKey};
-use commucat_proto::control::{
-    self, Auth, AuthProof, AuthSecret, Hello, HexBytes, HexKey, Ready, Text,
-};
+use commucat_proto::control::{self, Auth, AuthProof, AuthSecret, Hello, HexBytes, HexKey, Ready, Text};
 use commucat_proto::{ChannelId, Diagnostic, FrameType};
 
 use super::{Connection, Greeted, Stage};
@@ -12,17 +10,8 @@ use crate::error::ClientError;
 use crate::session::Session;
 
 /// HELLO's payload, and what its answer is checked against.
-pub(super) fn hello(
-    config: Config,
-    entropy: &mut dyn Entropy,
-) -> Result<(Vec<u8>, Greeted), ClientError> {
-    let (noise, message) = Initiator::start(
-        config.pattern,
-        &config.key,
-        config.server,
-        &config.prologue,
-        entropy,
-    )?;
+pub(super) fn hello(config: Config, entropy: &mut dyn Entropy) -> Result<(Vec<u8>, Greeted), ClientError> {
+    let (noise, message) = Initiator::start(config.pattern, &config.key, config.server, &config.prologue, entropy)?;
     let offered = config
         .capabilities
         .into_iter()
@@ -71,28 +60,18 @@ impl Connection {
     }
 
     /// The server's AUTH came: check it, and prove ourselves.
-    pub(super) fn authenticated(
-        &mut self,
-        greeted: Greeted,
-        auth: Auth,
-    ) -> Result<(), ClientError> {
+    pub(super) fn authenticated(&mut self, greeted: Greeted, auth: Auth) -> Result<(), ClientError> {
         let server = PublicKey::from_bytes(auth.server_static.0);
         if server != greeted.server {
-            return Err(ClientError::Auth(
-                "server_static is not the key that was expected",
-            ));
+            return Err(ClientError::Auth("server_static is not the key that was expected"));
         }
         let (noise, secret) = greeted.noise.read_auth(&auth.handshake.0)?;
         let secret: AuthSecret = control::parse(&secret, &mut self.scratch)?;
         if secret.session != auth.session {
-            return Err(ClientError::Auth(
-                "session differs from the one encrypted in handshake",
-            ));
+            return Err(ClientError::Auth("session differs from the one encrypted in handshake"));
         }
         if secret.user.id != auth.user.id {
-            return Err(ClientError::Auth(
-                "user differs from the one encrypted in handshake",
-            ));
+            return Err(ClientError::Auth("user differs from the one encrypted in handshake"));
         }
         if !greeted.versions.contains(&auth.protocol_version) {
             return Err(ClientError::Auth("protocol_version was not offered"));
@@ -129,11 +108,7 @@ impl Connection {
             token: auth.session,
             user: auth.user,
             version: auth.protocol_version,
-            capabilities: auth
-                .accepted_capabilities
-                .into_iter()
-                .map(String::from)
-                .collect(),
+            capabilities: auth.accepted_capabilities.into_iter().map(String::from).collect(),
             server: established.remote_static,
             handshake_hash: established.handshake_hash,
         }));
@@ -144,9 +119,7 @@ impl Connection {
     /// The final ACK came.
     pub(super) fn readied(&mut self, ready: &Ready) -> Result<(), ClientError> {
         if ready.handshake.as_str() != "ok" {
-            return Err(ClientError::Auth(
-                "the final ACK does not say that the handshake is ok",
-            ));
+            return Err(ClientError::Auth("the final ACK does not say that the handshake is ok"));
         }
         self.stage = Stage::Ready;
         Ok(())

@@ -257,11 +257,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::send`].
-    pub fn acknowledge(
-        &mut self,
-        channel: ChannelId,
-        sequence: Sequence,
-    ) -> Result<Sequence, ClientError> {
+    pub fn acknowledge(&mut self, channel: ChannelId, sequence: Sequence) -> Result<Sequence, ClientError> {
         let mut payload = std::mem::take(&mut self.scratch);
         payload.clear();
         Ack::write_plain(sequence, &mut payload);
@@ -294,12 +290,7 @@ impl Connection {
     /// [`ClientError::NotReady`] outside an established session, [`ClientError::TooLarge`], or
     /// [`ClientError::SequenceExhausted`] once 2^32-1 frames were sent.
     #[inline]
-    pub fn send(
-        &mut self,
-        kind: FrameType,
-        channel: ChannelId,
-        payload: &[u8],
-    ) -> Result<Sequence, ClientError> {
+    pub fn send(&mut self, kind: FrameType, channel: ChannelId, payload: &[u8]) -> Result<Sequence, ClientError> {
         if !self.is_ready() {
             return Err(ClientError::NotReady);
         }
@@ -340,16 +331,8 @@ impl Connection {
         self.outbox.buffer().shrink_to_fit();
     }
 
-    fn enqueue(
-        &mut self,
-        kind: FrameType,
-        channel: ChannelId,
-        payload: &[u8],
-    ) -> Result<Sequence, ClientError> {
-        let sequence = self
-            .last_sent
-            .next()
-            .ok_or(ClientError::SequenceExhausted)?;
+    fn enqueue(&mut self, kind: FrameType, channel: ChannelId, payload: &[u8]) -> Result<Sequence, ClientError> {
+        let sequence = self.last_sent.next().ok_or(ClientError::SequenceExhausted)?;
         let mut limit = self.limits.frame_len - MAX_HEADER;
         if kind.is_control() {
             limit = limit.min(self.limits.control_payload);

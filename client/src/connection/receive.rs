@@ -49,10 +49,7 @@ impl Connection {
         self.read = end;
         // An ERROR is reported whatever its number: its reason is worth more than the complaint.
         if kind != FrameType::Error {
-            let expected = self
-                .last_received
-                .next()
-                .ok_or(ClientError::SequenceExhausted)?;
+            let expected = self.last_received.next().ok_or(ClientError::SequenceExhausted)?;
             if sequence != expected {
                 return Err(ClientError::Sequence {
                     expected,
@@ -74,8 +71,7 @@ impl Connection {
 
     /// What a frame means at this stage; `None` when it only moved the handshake on.
     fn digest(&mut self, kind: FrameType, found: Found) -> Result<Option<Found>, ClientError> {
-        if matches!(self.stage, Stage::Ready) && !matches!(kind, FrameType::Ack | FrameType::Error)
-        {
+        if matches!(self.stage, Stage::Ready) && !matches!(kind, FrameType::Ack | FrameType::Error) {
             return match kind {
                 FrameType::Hello | FrameType::Auth => Err(ClientError::Unexpected {
                     kind,
@@ -84,10 +80,7 @@ impl Connection {
                 _ => Ok(Some(found)),
             };
         }
-        let Found::Frame {
-            channel, payload, ..
-        } = found
-        else {
+        let Found::Frame { channel, payload, .. } = found else {
             return Ok(Some(found));
         };
         let payload = &self.inbound[payload];
@@ -150,11 +143,7 @@ impl Connection {
 }
 
 /// Nearly every ACK is `{"ack":N}`; what says more is read in full.
-fn acknowledgement(
-    channel: ChannelId,
-    payload: &[u8],
-    scratch: &mut Vec<u8>,
-) -> Result<Found, ClientError> {
+fn acknowledgement(channel: ChannelId, payload: &[u8], scratch: &mut Vec<u8>) -> Result<Found, ClientError> {
     if let Some(to) = Ack::read_plain(payload) {
         return Ok(Found::Acknowledged {
             channel,
@@ -164,9 +153,7 @@ fn acknowledgement(
         });
     }
     let ack: Ack = control::parse(payload, scratch)?;
-    let to = ack
-        .ack
-        .ok_or_else(|| Diagnostic::invalid("an ACK without ack"))?;
+    let to = ack.ack.ok_or_else(|| Diagnostic::invalid("an ACK without ack"))?;
     let from = ack.from.unwrap_or(to);
     let ordinary = ack
         == Ack {

@@ -26,10 +26,7 @@ impl SendWindow {
     }
 
     pub(super) fn spend(&mut self, octets: usize) {
-        assert!(
-            octets <= self.available(),
-            "sent more than the window allows"
-        );
+        assert!(octets <= self.available(), "sent more than the window allows");
         self.0 -= octets as i64;
     }
 

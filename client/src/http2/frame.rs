@@ -55,10 +55,7 @@ impl Header {
 /// Appends a frame header.
 pub(super) fn write_header(length: usize, kind: u8, flags: u8, stream: u32, out: &mut Vec<u8>) {
     let length = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
-    assert!(
-        length[0] == 0,
-        "a frame we write never exceeds 2^24-1 octets"
-    );
+    assert!(length[0] == 0, "a frame we write never exceeds 2^24-1 octets");
     out.extend_from_slice(&length[1..]);
     out.extend_from_slice(&[kind, flags]);
     out.extend_from_slice(&stream.to_be_bytes());

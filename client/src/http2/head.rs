@@ -16,11 +16,7 @@ const INDEXED: u8 = 0x80;
 
 /// The header block of `POST /connect`. Nothing enters the server's dynamic table.
 pub(super) fn encode(request: &Request<'_>) -> Vec<u8> {
-    let scheme = if request.secure {
-        SCHEME_HTTPS
-    } else {
-        SCHEME_HTTP
-    };
+    let scheme = if request.secure { SCHEME_HTTPS } else { SCHEME_HTTP };
     let mut block = vec![INDEXED | METHOD_POST, INDEXED | scheme];
     literal(AUTHORITY, request.authority, &mut block);
     literal(PATH, "/connect", &mut block);
@@ -61,10 +57,7 @@ fn integer(prefix: u32, first: u8, mut value: usize, block: &mut Vec<u8>) {
 }
 
 /// The status of a response head; `None` for trailers, which have none.
-pub(super) fn decode_status(
-    decoder: &mut Decoder<'_>,
-    block: &[u8],
-) -> Result<Option<u16>, HttpError> {
+pub(super) fn decode_status(decoder: &mut Decoder<'_>, block: &[u8]) -> Result<Option<u16>, HttpError> {
     let mut status = None;
     let decoded = decoder.decode_with_cb(block, |name, value| {
         if name.as_ref() == b":status" {
@@ -115,19 +108,12 @@ mod tests {
             ("content-type", "application/octet-stream"),
             ("traceparent", "00-aa-bb-01"),
         ];
-        assert_eq!(
-            text,
-            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
-        );
+        assert_eq!(text, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 
     #[test]
     fn integers_follow_the_examples_of_rfc_7541_appendix_c_1() {
-        for (prefix, value, expected) in [
-            (5, 10, vec![10]),
-            (5, 1337, vec![31, 154, 10]),
-            (8, 42, vec![42]),
-        ] {
+        for (prefix, value, expected) in [(5, 10, vec![10]), (5, 1337, vec![31, 154, 10]), (8, 42, vec![42])] {
             let mut block = Vec::new();
             integer(prefix, 0, value, &mut block);
             assert_eq!(block, expected);

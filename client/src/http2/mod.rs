@@ -59,10 +59,7 @@ impl Http2 {
     pub(crate) fn open(request: &Request<'_>) -> Self {
         let mut control = PREFACE.to_vec();
         write_header(12, SETTINGS, 0, 0, &mut control);
-        for (setting, value) in [
-            (frame::ENABLE_PUSH, 0_u32),
-            (frame::INITIAL_WINDOW_SIZE, HTTP2_WINDOW),
-        ] {
+        for (setting, value) in [(frame::ENABLE_PUSH, 0_u32), (frame::INITIAL_WINDOW_SIZE, HTTP2_WINDOW)] {
             control.extend_from_slice(&setting.to_be_bytes());
             control.extend_from_slice(&value.to_be_bytes());
         }

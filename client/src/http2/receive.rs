@@ -11,11 +11,7 @@ pub(super) enum Reading {
     /// In a frame header, or in a frame that is kept until it is whole.
     Frame { kept: Vec<u8> },
     /// In a DATA frame: so many octets of data, then so many of padding.
-    Data {
-        data: usize,
-        padding: usize,
-        ends: bool,
-    },
+    Data { data: usize, padding: usize, ends: bool },
 }
 
 impl Default for Reading {
@@ -29,11 +25,7 @@ const fn broken(section: &'static str, what: &'static str) -> HttpError {
 }
 
 impl Http2 {
-    pub(crate) fn receive(
-        &mut self,
-        mut bytes: &[u8],
-        body: &mut Vec<u8>,
-    ) -> Result<(), HttpError> {
+    pub(crate) fn receive(&mut self, mut bytes: &[u8], body: &mut Vec<u8>) -> Result<(), HttpError> {
         while !bytes.is_empty() {
             let used = match &mut self.reading {
                 Reading::Frame { kept } if kept.is_empty() => match whole_frame(bytes)? {
@@ -97,10 +89,7 @@ impl Http2 {
             return Err(broken("RFC 9113 §6.10", "DATA inside a header block"));
         }
         if header.stream != STREAM {
-            return Err(broken(
-                "RFC 9113 §5.1.1",
-                "DATA on a stream that was never opened",
-            ));
+            return Err(broken("RFC 9113 §5.1.1", "DATA on a stream that was never opened"));
         }
         if self.status.is_none() || self.ended {
             return Err(broken("RFC 9113 §8.1", "DATA outside the response body"));
@@ -153,19 +142,13 @@ impl Http2 {
             return Err(broken("RFC 9113 §3.4", "the first frame is not SETTINGS"));
         }
         if !self.block.is_empty() && header.kind != frame::CONTINUATION {
-            return Err(broken(
-                "RFC 9113 §6.10",
-                "a header block interrupted by another frame",
-            ));
+            return Err(broken("RFC 9113 §6.10", "a header block interrupted by another frame"));
         }
         match header.kind {
             frame::HEADERS => self.headers(header, payload),
             frame::CONTINUATION => {
                 if self.block.is_empty() || header.stream != STREAM {
-                    return Err(broken(
-                        "RFC 9113 §6.10",
-                        "CONTINUATION without a header block",
-                    ));
+                    return Err(broken("RFC 9113 §6.10", "CONTINUATION without a header block"));
                 }
                 self.block_piece(header, payload)
             }
@@ -182,10 +165,7 @@ impl Http2 {
 
     fn headers(&mut self, header: Header, payload: &[u8]) -> Result<(), HttpError> {
         if header.stream != STREAM || self.ended {
-            return Err(broken(
-                "RFC 9113 §5.1",
-                "HEADERS on a stream that is not open",
-            ));
+            return Err(broken("RFC 9113 §5.1", "HEADERS on a stream that is not open"));
         }
         let mut block = payload;
         let mut padding = 0;
@@ -205,16 +185,11 @@ impl Http2 {
     /// Collects a header block and reads it once it is whole.
     fn block_piece(&mut self, header: Header, piece: &[u8]) -> Result<(), HttpError> {
         if self.block.len() + piece.len() > RESPONSE_HEAD {
-            return Err(HttpError::HeadTooLarge {
-                limit: RESPONSE_HEAD,
-            });
+            return Err(HttpError::HeadTooLarge { limit: RESPONSE_HEAD });
         }
         // Legal and pointless: nothing but a flood sends it, and it would look like no block at all.
         if piece.is_empty() && !header.has(frame::END_HEADERS) {
-            return Err(broken(
-                "RFC 9113 §10.5.1",
-                "an empty piece of a header block",
-            ));
+            return Err(broken("RFC 9113 §10.5.1", "an empty piece of a header block"));
         }
         self.block.extend_from_slice(piece);
         if !header.has(frame::END_HEADERS) {
@@ -238,10 +213,7 @@ impl Http2 {
     }
 
     fn settings(&mut self, header: Header, payload: &[u8]) -> Result<(), HttpError> {
-        if header.stream != 0
-            || !payload.len().is_multiple_of(6)
-            || (header.has(frame::ACK) && !payload.is_empty())
-        {
+        if header.stream != 0 || !payload.len().is_multiple_of(6) || (header.has(frame::ACK) && !payload.is_empty()) {
             return Err(broken("RFC 9113 §6.5", "malformed SETTINGS"));
         }
         if header.has(frame::ACK) {
@@ -268,8 +240,7 @@ impl Http2 {
     }
 
     fn window_update(&mut self, header: Header, payload: &[u8]) -> Result<(), HttpError> {
-        let increment =
-            number(payload, broken("RFC 9113 §6.9", "malformed WINDOW_UPDATE"))? & 0x7fff_ffff;
+        let increment = number(payload, broken("RFC 9113 §6.9", "malformed WINDOW_UPDATE"))? & 0x7fff_ffff;
         match header.stream {
             0 => self.connection_out.widen(increment),
             STREAM => self.stream_out.widen(increment),
@@ -306,10 +277,7 @@ impl Http2 {
 }
 
 fn number(payload: &[u8], otherwise: HttpError) -> Result<u32, HttpError> {
-    payload
-        .try_into()
-        .map(u32::from_be_bytes)
-        .map_err(|_| otherwise)
+    payload.try_into().map(u32::from_be_bytes).map_err(|_| otherwise)
 }
 
 /// What stands at the front of some bytes.
@@ -337,10 +305,7 @@ fn whole_frame(bytes: &[u8]) -> Result<Piece, HttpError> {
     }
     if header.has(frame::PADDED) {
         if header.length == 0 {
-            return Err(broken(
-                "RFC 9113 §6.1",
-                "a padded frame without a pad length",
-            ));
+            return Err(broken("RFC 9113 §6.1", "a padded frame without a pad length"));
         }
         if bytes.len() == HEADER {
             return Ok(Piece::Short);

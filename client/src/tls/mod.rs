@@ -13,9 +13,7 @@ use std::sync::Arc;
 
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
-use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
-};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus};
 
 pub use trust::{Trust, TrustError, client_config};
 
@@ -77,10 +75,7 @@ impl Tls {
     ///
     /// # Errors
     /// When rustls refuses the configuration.
-    pub fn new(
-        config: Arc<rustls::ClientConfig>,
-        name: ServerName<'static>,
-    ) -> Result<Self, TlsError> {
+    pub fn new(config: Arc<rustls::ClientConfig>, name: ServerName<'static>) -> Result<Self, TlsError> {
         let connection = UnbufferedClientConnection::new(config, name)?;
         Ok(Self {
             connection,
@@ -155,11 +150,7 @@ impl Tls {
     /// # Errors
     /// As [`Tls::seal`].
     pub fn close(&mut self, out: &mut Vec<u8>) -> Result<(), TlsError> {
-        self.write(
-            out,
-            |traffic, room| traffic.queue_close_notify(room),
-            sealed_len(2),
-        )
+        self.write(out, |traffic, room| traffic.queue_close_notify(room), sealed_len(2))
     }
 
     fn write(
@@ -196,8 +187,7 @@ impl Tls {
     ) -> Result<usize, TlsError> {
         let mut used = 0;
         loop {
-            let UnbufferedStatus { discard, state } =
-                self.connection.process_tls_records(&mut bytes[used..]);
+            let UnbufferedStatus { discard, state } = self.connection.process_tls_records(&mut bytes[used..]);
             let mut waiting = false;
             match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
@@ -205,9 +195,7 @@ impl Tls {
                         plain(record?.payload);
                     }
                 }
-                Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    encode(out, |room| data.encode(room))?
-                }
+                Ok(ConnectionState::EncodeTlsData(mut data)) => encode(out, |room| data.encode(room))?,
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::WriteTraffic(_)) => {
                     self.ready = true;
@@ -234,9 +222,7 @@ impl Tls {
     /// The alert that goes with an error; without one there is nothing to say. `rest` is what rustls has not discarded:
     /// it holds positions there and panics when it is shown anything shorter.
     fn alert(&mut self, rest: &mut [u8], out: &mut Vec<u8>) {
-        while let Ok(ConnectionState::EncodeTlsData(mut data)) =
-            self.connection.process_tls_records(rest).state
-        {
+        while let Ok(ConnectionState::EncodeTlsData(mut data)) = self.connection.process_tls_records(rest).state {
             if encode(out, |room| data.encode(room)).is_err() {
                 return;
             }
@@ -284,9 +270,7 @@ fn append(
                 out.truncate(start + written);
                 return Ok(());
             }
-            Err(Append::Small(InsufficientSizeError { required_size })) if required_size > room => {
-                room = required_size
-            }
+            Err(Append::Small(InsufficientSizeError { required_size })) if required_size > room => room = required_size,
             Err(Append::Small(_)) => {
                 out.truncate(start);
                 return Err(TlsError::Exhausted);
@@ -299,10 +283,7 @@ fn append(
     }
 }
 
-fn encode(
-    out: &mut Vec<u8>,
-    mut write: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>,
-) -> Result<(), TlsError> {
+fn encode(out: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>) -> Result<(), TlsError> {
     // A ClientHello is some 250 bytes, 1.5 KiB with a post-quantum key share; `append` grows when that is short.
     append(out, 512, |room| {
         write(room).map_err(|error| match error {

@@ -61,12 +61,8 @@ pub fn client_config(trust: &Trust, http: HttpVersion) -> Result<Arc<ClientConfi
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?;
     let mut config = match trust {
-        Trust::System => builder
-            .with_root_certificates(system_roots()?)
-            .with_no_client_auth(),
-        Trust::File(path) => builder
-            .with_root_certificates(file_roots(path)?)
-            .with_no_client_auth(),
+        Trust::System => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
+        Trust::File(path) => builder.with_root_certificates(file_roots(path)?).with_no_client_auth(),
         Trust::Insecure => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider)))
@@ -107,18 +103,12 @@ fn file_roots(path: &Path) -> Result<RootCertStore, TrustError> {
         reason,
     };
     let mut roots = RootCertStore::empty();
-    for certificate in
-        CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))?
-    {
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))? {
         let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-        roots
-            .add(certificate)
-            .map_err(|error| unreadable(error.to_string()))?;
+        roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
     }
     if roots.is_empty() {
-        return Err(TrustError::Empty {
-            path: path.to_owned(),
-        });
+        return Err(TrustError::Empty { path: path.to_owned() });
     }
     Ok(roots)
 }

@@ -17,10 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn listener() -> (TcpListener, Endpoint) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();
-    (
-        listener,
-        format!("http://127.0.0.1:{port}").parse().expect("a URL"),
-    )
+    (listener, format!("http://127.0.0.1:{port}").parse().expect("a URL"))
 }
 
 /// Serves one tunnel until the client ends it.
@@ -71,18 +68,14 @@ fn a_client_on_a_socket_talks_and_ends_cleanly() {
     let mut client = Client::connect(&endpoint, &options(), config).expect("a session");
     // More than the sockets' buffers hold, so that both directions have to be served at once.
     let payload = vec![5; 12 << 20];
-    let sent = client
-        .send(FrameType::Msg, CHANNEL, &payload)
-        .expect("ready");
+    let sent = client.send(FrameType::Msg, CHANNEL, &payload).expect("ready");
     assert!(client.flush(PATIENCE).expect("open"), "everything leaves");
     match client.recv(PATIENCE).expect("open") {
         Some(Incoming::Acknowledged { to, .. }) => assert_eq!(to, sent),
         other => panic!("{other:?}"),
     }
     match client.recv(PATIENCE).expect("open") {
-        Some(Incoming::Frame {
-            payload: echoed, ..
-        }) => assert!(echoed == payload),
+        Some(Incoming::Frame { payload: echoed, .. }) => assert!(echoed == payload),
         other => panic!("{other:?}"),
     }
     client.close().expect("open");
@@ -103,10 +96,7 @@ fn an_error_frame_refuses_the_connection_with_its_reason() {
     let error = Client::connect(&endpoint, &options(), config)
         .expect_err("refused")
         .to_string();
-    assert!(
-        error.contains("Handshake Failed (403): invalid static key"),
-        "{error}"
-    );
+    assert!(error.contains("Handshake Failed (403): invalid static key"), "{error}");
     server.join().expect("no panic");
 }
 
@@ -119,12 +109,7 @@ fn a_waker_ends_a_wait_from_another_thread() {
     let mut client = Client::connect(&endpoint, &options(), config).expect("a session");
     let waker = client.waker().expect("descriptors");
     let other = std::thread::spawn(move || waker.wake());
-    assert!(
-        client
-            .recv(Duration::from_secs(3600))
-            .expect("open")
-            .is_none()
-    );
+    assert!(client.recv(Duration::from_secs(3600)).expect("open").is_none());
     other.join().expect("no panic");
     drop(client);
     server.join().expect("no panic");
@@ -168,25 +153,14 @@ fn server_info_tells_the_noise_key_and_ignores_what_it_does_not_know() {
 #[test]
 fn useless_answers_to_calls_are_explained() {
     let cases: [(&'static [u8], &str); 3] = [
-        (
-            b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
-            "status 404",
-        ),
-        (
-            b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
-            "unusable JSON",
-        ),
-        (
-            b"HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n{}",
-            "cut off",
-        ),
+        (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "status 404"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "unusable JSON"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n{}", "cut off"),
     ];
     for (bytes, expected) in cases {
         let (listener, endpoint) = listener();
         let server = answer(listener, bytes);
-        let error = server_info(&endpoint, &options())
-            .expect_err(expected)
-            .to_string();
+        let error = server_info(&endpoint, &options()).expect_err(expected).to_string();
         assert!(
             error.contains(expected) && error.contains("/api/server-info"),
             "{error}"
@@ -209,15 +183,9 @@ fn a_call_sends_its_token_and_body_and_reads_chunks() {
         body: Some(b"{\"ttl\":60}"),
     };
     let answer = call(&endpoint, &options(), &request).expect("an answer");
-    assert_eq!(
-        (answer.status, answer.body.as_slice()),
-        (200, b"ok".as_slice())
-    );
+    assert_eq!((answer.status, answer.body.as_slice()), (200, b"ok".as_slice()));
     let request = String::from_utf8(server.join().expect("no panic")).expect("ASCII");
-    assert!(
-        request.contains("\r\nauthorization: Bearer t0ken\r\n"),
-        "{request}"
-    );
+    assert!(request.contains("\r\nauthorization: Bearer t0ken\r\n"), "{request}");
     assert!(
         request.ends_with("\r\ncontent-length: 10\r\n\r\n{\"ttl\":60}"),
         "{request}"
@@ -228,13 +196,8 @@ fn a_call_sends_its_token_and_body_and_reads_chunks() {
 fn nobody_listening_is_told_with_the_address() {
     let (listener, endpoint) = listener();
     drop(listener);
-    let error = server_info(&endpoint, &options())
-        .expect_err("nobody")
-        .to_string();
-    assert!(
-        error.contains(&format!("cannot connect to {endpoint}")),
-        "{error}"
-    );
+    let error = server_info(&endpoint, &options()).expect_err("nobody").to_string();
+    assert!(error.contains(&format!("cannot connect to {endpoint}")), "{error}");
     // A port that was free a moment ago is still nobody's.
     assert!(TcpStream::connect((endpoint.host.as_str(), endpoint.port)).is_err());
 }

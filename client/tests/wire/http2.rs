@@ -32,15 +32,8 @@ async fn serve(pipe: DuplexStream, mut relay: Relay, server: Server, window: u32
         .handshake::<_, Bytes>(pipe)
         .await
         .expect("our preface is right");
-    let (request, mut respond) = connection
-        .accept()
-        .await
-        .expect("a request")
-        .expect("that is valid");
-    assert_eq!(
-        (request.method().as_str(), request.uri().path()),
-        ("POST", "/connect")
-    );
+    let (request, mut respond) = connection.accept().await.expect("a request").expect("that is valid");
+    assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/connect"));
     assert_eq!(
         request.headers()["traceparent"],
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -54,9 +47,7 @@ async fn serve(pipe: DuplexStream, mut relay: Relay, server: Server, window: u32
                 Server::Refuse => refuse(&mut respond),
                 Server::Reset => respond.send_reset(Reason::ENHANCE_YOUR_CALM),
                 Server::EndAtOnce => {
-                    respond
-                        .send_response(http::Response::new(()), true)
-                        .expect("sends");
+                    respond.send_response(http::Response::new(()), true).expect("sends");
                 }
                 Server::GoAway => done.send(()).await.expect("listening"),
             }
@@ -76,24 +67,16 @@ async fn serve(pipe: DuplexStream, mut relay: Relay, server: Server, window: u32
 }
 
 fn refuse(respond: &mut SendResponse<Bytes>) {
-    let head = http::Response::builder()
-        .status(503)
-        .body(())
-        .expect("valid");
+    let head = http::Response::builder().status(503).body(()).expect("valid");
     let mut body = respond.send_response(head, false).expect("sends");
-    body.send_data(Bytes::from_static(b"try later"), true)
-        .expect("sends");
+    body.send_data(Bytes::from_static(b"try later"), true).expect("sends");
 }
 
 async fn echo(relay: &mut Relay, mut body: RecvStream, respond: &mut SendResponse<Bytes>) {
-    let mut out = respond
-        .send_response(http::Response::new(()), false)
-        .expect("sends");
+    let mut out = respond.send_response(http::Response::new(()), false).expect("sends");
     while let Some(piece) = body.data().await {
         let piece = piece.expect("no reset");
-        body.flow_control()
-            .release_capacity(piece.len())
-            .expect("ours");
+        body.flow_control().release_capacity(piece.len()).expect("ours");
         let mut reply = Bytes::from(relay.body(&piece));
         while !reply.is_empty() {
             out.reserve_capacity(reply.len());
@@ -127,13 +110,10 @@ async fn drive(
             }
         }
         let room = 1 + cuts.below(buffer.len() - 1);
-        let read =
-            match tokio::time::timeout(Duration::from_secs(20), pipe.read(&mut buffer[..room]))
-                .await
-            {
-                Ok(read) => read.expect("open"),
-                Err(_) => panic!("the tunnel is stuck: {client:?}"),
-            };
+        let read = match tokio::time::timeout(Duration::from_secs(20), pipe.read(&mut buffer[..room])).await {
+            Ok(read) => read.expect("open"),
+            Err(_) => panic!("the tunnel is stuck: {client:?}"),
+        };
         if read == 0 {
             client.disconnected();
         } else {
@@ -201,18 +181,12 @@ fn a_tunnel_over_http2_carries_frames_both_ways_wherever_the_wire_is_cut() {
             let sizes = [10_usize, 0, 3_000_000, 64, 400_000, 1];
             for (index, size) in sizes.into_iter().enumerate() {
                 let payload = vec![u8::try_from(index).expect("few"); size];
-                client
-                    .send(FrameType::Msg, CHANNEL, &payload)
-                    .expect("ready");
+                client.send(FrameType::Msg, CHANNEL, &payload).expect("ready");
             }
             let mut echoed = Vec::new();
             drive(&mut client, &mut pipe, &mut cuts, |client, event| {
                 if let Incoming::Frame { payload, .. } = event {
-                    assert!(
-                        payload
-                            .iter()
-                            .all(|&byte| usize::from(byte) == echoed.len())
-                    );
+                    assert!(payload.iter().all(|&byte| usize::from(byte) == echoed.len()));
                     echoed.push(payload.len());
                 }
                 if echoed.len() == sizes.len() {
@@ -225,11 +199,7 @@ fn a_tunnel_over_http2_carries_frames_both_ways_wherever_the_wire_is_cut() {
             assert_eq!(echoed, sizes);
             let relay = server.await.expect("no panic");
             assert_eq!(
-                relay
-                    .seen
-                    .iter()
-                    .filter(|seen| seen.0 == FrameType::Msg)
-                    .count(),
+                relay.seen.iter().filter(|seen| seen.0 == FrameType::Msg).count(),
                 sizes.len()
             );
         });
@@ -284,12 +254,10 @@ fn a_reset_stream_and_a_closed_connection_name_their_code() {
                 mut cuts,
                 ..
             } = set_up(1, server, 65_535);
-            let error = drive(&mut client, &mut pipe, &mut cuts, |_, event| {
-                panic!("{event:?}")
-            })
-            .await
-            .expect_err("the server said no")
-            .to_string();
+            let error = drive(&mut client, &mut pipe, &mut cuts, |_, event| panic!("{event:?}"))
+                .await
+                .expect_err("the server said no")
+                .to_string();
             assert!(error.contains(expected), "{server:?}: {error}");
         });
     }

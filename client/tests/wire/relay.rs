@@ -4,13 +4,9 @@
 
 use commucat_client::{Config, Entropy, Pattern, PublicKey, StaticKey};
 use commucat_crypto::{DEFAULT_PROLOGUE, Responder, ResponderAwait};
-use commucat_proto::control::{
-    self, Ack, Auth, AuthProof, AuthSecret, Hello, HexBytes, HexKey, Ready, UserProfile,
-};
+use commucat_proto::control::{self, Ack, Auth, AuthProof, AuthSecret, Hello, HexBytes, HexKey, Ready, UserProfile};
 use commucat_proto::frame::{self, Parsed};
-use commucat_proto::{
-    ChannelId, DeviceId, Frame, FrameLimits, FrameType, Handle, Sequence, SessionToken, UserId,
-};
+use commucat_proto::{ChannelId, DeviceId, Frame, FrameLimits, FrameType, Handle, Sequence, SessionToken, UserId};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -94,8 +90,7 @@ impl Relay {
         let inbound = std::mem::take(&mut self.inbound);
         let (mut read, mut out) = (0, Vec::new());
         while let Parsed::Frame { frame, consumed } =
-            frame::parse(&inbound[read..], &FrameLimits::default())
-                .expect("the client's frames are valid")
+            frame::parse(&inbound[read..], &FrameLimits::default()).expect("the client's frames are valid")
         {
             read += consumed;
             self.frame(frame, &mut out);
@@ -104,13 +99,7 @@ impl Relay {
         out
     }
 
-    pub(crate) fn send(
-        &mut self,
-        kind: FrameType,
-        channel: ChannelId,
-        payload: &[u8],
-        out: &mut Vec<u8>,
-    ) {
+    pub(crate) fn send(&mut self, kind: FrameType, channel: ChannelId, payload: &[u8], out: &mut Vec<u8>) {
         let mut next = self.last.next().expect("few frames");
         if self.fault == Fault::SkipsASequence && self.ready {
             next = next.next().expect("few frames");
@@ -154,7 +143,8 @@ impl Relay {
         );
         let hello: Hello = control::parse(frame.payload, &mut Vec::new()).expect("HELLO is valid");
         if self.fault == Fault::RefusesHello {
-            let problem = br#"{"type":"about:blank","title":"Handshake Failed","status":403,"detail":"invalid static key"}"#;
+            let problem =
+                br#"{"type":"about:blank","title":"Handshake Failed","status":403,"detail":"invalid static key"}"#;
             return self.send(FrameType::Error, ChannelId::ZERO, problem, out);
         }
         let pattern = Pattern::from_name(hello.pattern.as_str()).expect("a pattern");
@@ -206,12 +196,9 @@ impl Relay {
     }
 
     fn proof(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
-        let proof: AuthProof =
-            control::parse(frame.payload, &mut Vec::new()).expect("AUTH is valid");
+        let proof: AuthProof = control::parse(frame.payload, &mut Vec::new()).expect("AUTH is valid");
         let waiting = self.waiting.take().expect("HELLO came");
-        waiting
-            .finish(&proof.handshake.0)
-            .expect("the client proves its key");
+        waiting.finish(&proof.handshake.0).expect("the client proves its key");
         let mut payload = Vec::new();
         control::write(&Ready::new(self.user.clone()), &mut payload);
         if self.fault == Fault::NotOk {
@@ -228,11 +215,7 @@ impl Relay {
 /// A client's configuration for `relay`.
 pub(crate) fn config(relay: &Relay, seed: u64) -> Config {
     let key = StaticKey::generate(&mut Seeded::new(seed));
-    let mut config = Config::new(
-        DeviceId::parse("alice").expect("valid"),
-        key,
-        relay.public(),
-    );
+    let mut config = Config::new(DeviceId::parse("alice").expect("valid"), key, relay.public());
     config.authority = "relay.example:8443".to_owned();
     config.secure = false;
     config

@@ -85,11 +85,7 @@ fn established(seed: u64, change: impl FnOnce(&mut Config)) -> Pair {
 fn both_patterns_establish_a_session_wherever_the_wire_is_cut() {
     for seed in 0..60 {
         let pair = established(seed, |config| {
-            config.pattern = if seed % 2 == 0 {
-                Pattern::Xk
-            } else {
-                Pattern::Ik
-            };
+            config.pattern = if seed % 2 == 0 { Pattern::Xk } else { Pattern::Ik };
             config.eager = seed % 3 == 0;
             config.capabilities = vec!["noise".to_owned(), "ack-range".to_owned()];
         });
@@ -131,9 +127,7 @@ fn frames_come_back_whole_numbered_and_acknowledged() {
             .map(|index| vec![index; sizes.below(if index == 9 { 70_000 } else { 300 })])
             .collect();
         for payload in &payloads {
-            pair.client
-                .send(FrameType::Msg, CHANNEL, payload)
-                .expect("ready");
+            pair.client.send(FrameType::Msg, CHANNEL, payload).expect("ready");
         }
         let (mut echoed, mut acknowledged) = (Vec::new(), Vec::new());
         for event in pair.run().expect("no error") {
@@ -183,9 +177,7 @@ fn a_payload_beyond_its_limit_is_refused_before_it_is_queued() {
         })
     ));
     assert!(pair.client.send(FrameType::Msg, CHANNEL, &long).is_ok());
-    let refused = pair
-        .client
-        .send(FrameType::Msg, CHANNEL, &vec![0; 16 << 20]);
+    let refused = pair.client.send(FrameType::Msg, CHANNEL, &vec![0; 16 << 20]);
     assert!(matches!(
         refused,
         Err(ClientError::TooLarge {
@@ -198,10 +190,7 @@ fn a_payload_beyond_its_limit_is_refused_before_it_is_queued() {
 #[test]
 fn a_resent_frame_keeps_its_sequence_and_an_unsent_one_cannot_be_resent() {
     let mut pair = established(3, |_| {});
-    let sequence = pair
-        .client
-        .send(FrameType::Msg, CHANNEL, b"once")
-        .expect("ready");
+    let sequence = pair.client.send(FrameType::Msg, CHANNEL, b"once").expect("ready");
     let frame = Frame {
         kind: FrameType::Msg,
         channel: CHANNEL,
@@ -213,10 +202,7 @@ fn a_resent_frame_keeps_its_sequence_and_an_unsent_one_cannot_be_resent() {
         sequence: Sequence::new(sequence.get() + 1),
         ..frame
     };
-    assert!(matches!(
-        pair.client.resend(&next),
-        Err(ClientError::NotReady)
-    ));
+    assert!(matches!(pair.client.resend(&next), Err(ClientError::NotReady)));
     pair.run().expect("no error");
     let sent: Vec<u32> = pair
         .relay
@@ -251,10 +237,7 @@ fn a_capability_that_changes_every_byte_is_not_taken_on_by_accident() {
     let mut pair = Pair::new(9, Fault::None, |config| {
         config.capabilities = vec!["noise-transport".to_owned()]
     });
-    let error = pair
-        .run()
-        .expect_err("the fake accepts everything")
-        .to_string();
+    let error = pair.run().expect_err("the fake accepts everything").to_string();
     assert!(error.contains("does not speak"), "{error}");
 }
 
@@ -262,10 +245,7 @@ fn a_capability_that_changes_every_byte_is_not_taken_on_by_accident() {
 fn an_auth_that_the_expected_key_did_not_write_is_found_out() {
     for pattern in [Pattern::Xk, Pattern::Ik] {
         let mut pair = Pair::new(4, Fault::Forges, |config| config.pattern = pattern);
-        assert!(matches!(
-            pair.run(),
-            Err(ClientError::Noise(NoiseError::Forged))
-        ));
+        assert!(matches!(pair.run(), Err(ClientError::Noise(NoiseError::Forged))));
     }
 }
 
@@ -278,8 +258,7 @@ fn an_error_frame_is_reported_and_nothing_but_the_end_follows() {
     };
     assert_eq!(problem.known(), Some(Title::HandshakeFailed));
     assert!(pair.server.ended, "our side ends too");
-    pair.to_client
-        .extend(ChunkedServer::chunk(b"\xff\xff\xff ignored"));
+    pair.to_client.extend(ChunkedServer::chunk(b"\xff\xff\xff ignored"));
     pair.to_client.extend(b"0\r\n\r\n");
     let events = pair.run().expect("what follows is ignored");
     assert!(
@@ -292,13 +271,9 @@ fn an_error_frame_is_reported_and_nothing_but_the_end_follows() {
 fn a_gap_in_the_servers_numbers_is_an_error() {
     let mut pair = Pair::new(8, Fault::SkipsASequence, |_| {});
     pair.run().expect("the gap comes later");
-    pair.client
-        .send(FrameType::Msg, CHANNEL, b"x")
-        .expect("ready");
+    pair.client.send(FrameType::Msg, CHANNEL, b"x").expect("ready");
     let error = pair.run().expect_err("a gap");
-    assert!(
-        matches!(error, ClientError::Sequence { expected, got } if (expected.get(), got.get()) == (3, 4))
-    );
+    assert!(matches!(error, ClientError::Sequence { expected, got } if (expected.get(), got.get()) == (3, 4)));
 }
 
 #[test]
@@ -313,16 +288,8 @@ fn a_refusal_comes_with_its_status_and_body() {
     pair.client.receive(&body[..10]);
     assert!(pair.client.next_event().expect("waits").is_none());
     pair.client.receive(&body[10..]);
-    match pair
-        .client
-        .next_event()
-        .expect("no error")
-        .map(Incoming::from)
-    {
-        Some(Incoming::Refused {
-            status: 429,
-            body: got,
-        }) => assert_eq!(got, body),
+    match pair.client.next_event().expect("no error").map(Incoming::from) {
+        Some(Incoming::Refused { status: 429, body: got }) => assert_eq!(got, body),
         other => panic!("{other:?}"),
     }
 }
@@ -365,8 +332,7 @@ fn acks_tell_ranges_and_rejections() {
         r#"{"ack":13,"rejected":["bob"],"reason":"inbox full"}"#,
         r#" { "reason" : null , "ack" : 14 } "#,
     ] {
-        pair.relay
-            .send(FrameType::Ack, CHANNEL, payload.as_bytes(), &mut body);
+        pair.relay.send(FrameType::Ack, CHANNEL, payload.as_bytes(), &mut body);
     }
     pair.to_client.extend(ChunkedServer::chunk(&body));
     let told: Vec<(u32, u32, Option<String>)> = pair
@@ -383,30 +349,15 @@ fn acks_tell_ranges_and_rejections() {
         })
         .collect();
     let reason = Some("inbox full".to_owned());
-    assert_eq!(
-        told,
-        [
-            (12, 12, None),
-            (4, 12, None),
-            (13, 13, reason),
-            (14, 14, None)
-        ]
-    );
+    assert_eq!(told, [(12, 12, None), (4, 12, None), (13, 13, reason), (14, 14, None)]);
 }
 
 #[test]
 fn an_ack_without_a_number_or_with_a_backward_range_is_a_bad_frame() {
-    for payload in [
-        r"{}",
-        r#"{"ack":3,"from":4}"#,
-        r#"{"ack":-1}"#,
-        r"[]",
-        r#"{"ack":5"#,
-    ] {
+    for payload in [r"{}", r#"{"ack":3,"from":4}"#, r#"{"ack":-1}"#, r"[]", r#"{"ack":5"#] {
         let mut pair = established(1, |_| {});
         let mut body = Vec::new();
-        pair.relay
-            .send(FrameType::Ack, CHANNEL, payload.as_bytes(), &mut body);
+        pair.relay.send(FrameType::Ack, CHANNEL, payload.as_bytes(), &mut body);
         pair.to_client.extend(ChunkedServer::chunk(&body));
         assert!(matches!(pair.run(), Err(ClientError::Wire(_))), "{payload}");
     }

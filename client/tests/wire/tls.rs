@@ -17,15 +17,9 @@ struct Certificate {
 }
 
 /// A self-signed certificate for `localhost`, as a relay makes for development.
-fn certificate(
-    name: &str,
-    alpn: &[&[u8]],
-    versions: &[&'static rustls::SupportedProtocolVersion],
-) -> Certificate {
-    let made =
-        rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-    let pem =
-        std::env::temp_dir().join(format!("commucat-client-{}-{name}.pem", std::process::id()));
+fn certificate(name: &str, alpn: &[&[u8]], versions: &[&'static rustls::SupportedProtocolVersion]) -> Certificate {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let pem = std::env::temp_dir().join(format!("commucat-client-{}-{name}.pem", std::process::id()));
     std::fs::write(&pem, made.cert.pem()).expect("a writable temporary directory");
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -63,8 +57,7 @@ struct Pair {
 impl Pair {
     fn new(seed: u64, certificate: &Certificate, trust: &Trust, name: &'static str) -> Self {
         let config = client_config(trust, HttpVersion::Http2).expect("a configuration");
-        let mut client =
-            Tls::new(config, ServerName::try_from(name).expect("a name")).expect("a client");
+        let mut client = Tls::new(config, ServerName::try_from(name).expect("a name")).expect("a client");
         let mut to_server = Vec::new();
         client.start(&mut to_server).expect("a ClientHello");
         let server = ServerConnection::new(Arc::clone(&certificate.config)).expect("a server");
@@ -102,9 +95,8 @@ impl Pair {
                 let length = (1 + self.cuts.below(longest)).min(rest.len());
                 let (piece, after) = rest.split_at_mut(length);
                 let received = &mut self.received;
-                self.client.receive(piece, &mut self.to_server, |plain| {
-                    received.extend_from_slice(plain)
-                })?;
+                self.client
+                    .receive(piece, &mut self.to_server, |plain| received.extend_from_slice(plain))?;
                 rest = after;
             }
         }
@@ -115,12 +107,7 @@ impl Pair {
 fn plaintext_arrives_whole_both_ways_wherever_the_wire_is_cut() {
     let certificate = certificate("whole", &[b"h2"], TLS13);
     for seed in 0..30 {
-        let mut pair = Pair::new(
-            seed,
-            &certificate,
-            &Trust::File(certificate.pem.clone()),
-            "localhost",
-        );
+        let mut pair = Pair::new(seed, &certificate, &Trust::File(certificate.pem.clone()), "localhost");
         pair.run().expect("the handshake succeeds");
         assert!(pair.client.is_ready());
         pair.client.check_alpn(b"h2").expect("agreed");
@@ -162,17 +149,11 @@ fn a_certificate_that_is_not_trusted_is_refused_with_the_way_out() {
     );
     let mut pair = Pair::new(1, &shown, &Trust::File(trusted.pem.clone()), "localhost");
     let error = pair.run().expect_err("another certificate").to_string();
-    assert!(
-        error.contains("--ca FILE") && error.contains("--insecure"),
-        "{error}"
-    );
+    assert!(error.contains("--ca FILE") && error.contains("--insecure"), "{error}");
     assert!(!pair.to_server.is_empty(), "the server is told by an alert");
 
     let mut pair = Pair::new(1, &shown, &Trust::File(shown.pem.clone()), "relay.example");
-    assert!(
-        pair.run().is_err(),
-        "the right certificate for another name"
-    );
+    assert!(pair.run().is_err(), "the right certificate for another name");
 }
 
 #[test]
@@ -187,12 +168,8 @@ fn only_insecure_accepts_any_certificate_for_any_name() {
 fn a_server_that_does_not_agree_to_the_protocol_is_found_out() {
     let certificate = certificate("alpn", &[], TLS13);
     let mut pair = Pair::new(1, &certificate, &Trust::Insecure, "localhost");
-    pair.run()
-        .expect("a server without ALPN completes the handshake");
-    assert!(matches!(
-        pair.client.check_alpn(b"h2"),
-        Err(TlsError::Alpn { .. })
-    ));
+    pair.run().expect("a server without ALPN completes the handshake");
+    assert!(matches!(pair.client.check_alpn(b"h2"), Err(TlsError::Alpn { .. })));
     pair.client
         .check_alpn(b"http/1.1")
         .expect("what a server without ALPN speaks");
@@ -215,10 +192,7 @@ fn both_sides_can_close() {
     pair.run().expect("the handshake succeeds");
     pair.client.close(&mut pair.to_server).expect("ready");
     pair.run().expect("carries");
-    assert_eq!(
-        pair.server.reader().read(&mut [0; 1]).expect("a clean end"),
-        0
-    );
+    assert_eq!(pair.server.reader().read(&mut [0; 1]).expect("a clean end"), 0);
     pair.server.send_close_notify();
     pair.run().expect("carries");
     assert!(pair.client.is_closed());
@@ -228,15 +202,10 @@ fn both_sides_can_close() {
 fn files_that_hold_no_certificate_are_named() {
     let missing = PathBuf::from("/nonexistent/ca.pem");
     let error = client_config(&Trust::File(missing), HttpVersion::Http1).expect_err("no file");
-    assert!(
-        matches!(error, TrustError::File { .. })
-            && error.to_string().contains("/nonexistent/ca.pem")
-    );
-    let empty =
-        std::env::temp_dir().join(format!("commucat-client-{}-empty.pem", std::process::id()));
+    assert!(matches!(error, TrustError::File { .. }) && error.to_string().contains("/nonexistent/ca.pem"));
+    let empty = std::env::temp_dir().join(format!("commucat-client-{}-empty.pem", std::process::id()));
     std::fs::write(&empty, "nothing here\n").expect("a writable temporary directory");
-    let error =
-        client_config(&Trust::File(empty.clone()), HttpVersion::Http1).expect_err("no certificate");
+    let error = client_config(&Trust::File(empty.clone()), HttpVersion::Http1).expect_err("no certificate");
     assert!(matches!(error, TrustError::Empty { .. }), "{error}");
     std::fs::remove_file(empty).expect("it was there");
 }

@@ -1,0 +1,320 @@
+//! What is said, what is acknowledged, what waits: the chat without keyboard, screen or socket.
+//!
+//! Invariant: every line that was typed is in `waiting` until the relay acknowledged it for its reader; what is in there
+//! is sent again, in order, on every new session.
+
+use std::collections::{HashSet, VecDeque};
+
+use commucat_client::{ClientError, Connection, Incoming};
+use commucat_proto::control::{Join, Presence};
+use commucat_proto::{ChannelId, DeviceId, FrameType, Sequence};
+
+use super::envelope::{self, printable};
+use crate::limits::CHAT_SEEN;
+
+/// With this capability the relay keeps a line until we say that we have it.
+pub(crate) const DELIVERY_ACK: &str = "delivery-ack";
+
+/// What a person is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// A line of the other's.
+    Said { who: String, text: String },
+    /// A line of ours is with the relay, or on the other's screen.
+    Acknowledged { line: u64 },
+    /// The relay could not keep it.
+    Rejected { line: u64, why: String },
+    /// The other came or went.
+    Presence { who: String, state: String },
+}
+
+/// Both directions of one conversation.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    own: DeviceId,
+    peer: DeviceId,
+    channel: ChannelId,
+    /// Distinguishes this start of the program in the ids of lines.
+    start: String,
+    typed: u64,
+    waiting: VecDeque<Waiting>,
+    seen: HashSet<String>,
+    order: VecDeque<String>,
+    acknowledges: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    line: u64,
+    payload: Vec<u8>,
+    sent: Option<Sequence>,
+    rejected: bool,
+}
+
+/// The channel of two devices: the first 32 bits of FNV-1a over both names in order, so that both ends compute the same.
+/// Where two conversations share a number nothing mixes on the relay (a route is its sender's), and the envelope tells the
+/// writer.
+pub(crate) fn channel_of(one: &DeviceId, other: &DeviceId) -> ChannelId {
+    let mut names = [one.as_str(), other.as_str()];
+    names.sort_unstable();
+    let hash = names.join("\n").bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    // Channel 0 is the connection's own.
+    ChannelId::new(((hash >> 32) as u32).max(1))
+}
+
+impl Conversation {
+    pub(crate) fn new(own: DeviceId, peer: DeviceId, start: u64) -> Self {
+        Self {
+            channel: channel_of(&own, &peer),
+            own,
+            peer,
+            start: format!("{start:016x}"),
+            typed: 0,
+            waiting: VecDeque::new(),
+            seen: HashSet::new(),
+            order: VecDeque::new(),
+            acknowledges: false,
+        }
+    }
+
+    /// Lines that the relay has not acknowledged, rejected ones included.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Lines whose fate is not known yet.
+    pub(crate) fn undecided(&self) -> usize {
+        self.waiting.iter().filter(|waiting| !waiting.rejected).count()
+    }
+
+    /// A line was typed; it is sent when there is a session, now or later.
+    pub(crate) fn say(&mut self, text: &str, connection: Option<&mut Connection>) -> Result<u64, ClientError> {
+        self.typed += 1;
+        let line = self.typed;
+        let payload = envelope::seal(&format!("{}-{line}", self.start), &self.own, text);
+        self.waiting.push_back(Waiting {
+            line,
+            payload,
+            sent: None,
+            rejected: false,
+        });
+        if let Some(connection) = connection {
+            self.send_waiting(connection)?;
+        }
+        Ok(line)
+    }
+
+    /// A session is established: join, and send what waits.
+    pub(crate) fn connected(&mut self, connection: &mut Connection) -> Result<(), ClientError> {
+        self.acknowledges = connection.session().is_some_and(|session| session.has(DELIVERY_ACK));
+        let join = Join {
+            members: vec![self.peer.clone()],
+            relay: true,
+            group_id: None,
+        };
+        connection.join(self.channel, &join)?;
+        for waiting in &mut self.waiting {
+            (waiting.sent, waiting.rejected) = (None, false);
+        }
+        self.send_waiting(connection)
+    }
+
+    fn send_waiting(&mut self, connection: &mut Connection) -> Result<(), ClientError> {
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.sent.is_none()) {
+            waiting.sent = Some(connection.send(FrameType::Msg, self.channel, &waiting.payload)?);
+        }
+        Ok(())
+    }
+
+    /// Something happened on the session.
+    pub(crate) fn event(&mut self, event: Incoming, connection: &mut Connection) -> Result<Vec<Notice>, ClientError> {
+        match event {
+            Incoming::Frame {
+                kind: FrameType::Msg,
+                channel,
+                sequence,
+                payload,
+            } => {
+                if self.acknowledges {
+                    connection.acknowledge(channel, sequence)?;
+                }
+                Ok(self.said(channel, &payload).into_iter().collect())
+            }
+            Incoming::Frame {
+                kind: FrameType::Presence,
+                payload,
+                ..
+            } => self.presence(&payload, connection),
+            Incoming::Acknowledged {
+                channel,
+                from,
+                to,
+                body,
+            } if channel == self.channel => {
+                let why = body.filter(|ack| !ack.rejected.is_empty()).map(|ack| {
+                    ack.reason
+                        .map_or_else(|| "no reason given".to_owned(), |reason| printable(reason.as_str()))
+                });
+                Ok(self.decided(from, to, why.as_deref()))
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// A line of the other's; `None` when it was shown before, or is somebody else's on a channel of the same number.
+    fn said(&mut self, channel: ChannelId, payload: &[u8]) -> Option<Notice> {
+        let line = envelope::open(payload);
+        let who = line.from.unwrap_or_else(|| self.peer.to_string());
+        if channel != self.channel || who != self.peer.as_str() {
+            return None;
+        }
+        if let Some(id) = line.id {
+            if !self.seen.insert(id.clone()) {
+                return None;
+            }
+            self.order.push_back(id);
+            if self.order.len() > CHAT_SEEN
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.seen.remove(&oldest);
+            }
+        }
+        Some(Notice::Said { who, text: line.text })
+    }
+
+    /// The relay decided on our lines `from..=to`.
+    fn decided(&mut self, from: Sequence, to: Sequence, why: Option<&str>) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for waiting in &mut self.waiting {
+            let concerns = waiting.sent.is_some_and(|sent| (from..=to).contains(&sent));
+            match why {
+                _ if !concerns => {}
+                Some(why) => {
+                    waiting.rejected = true;
+                    notices.push(Notice::Rejected {
+                        line: waiting.line,
+                        why: why.to_owned(),
+                    });
+                }
+                None => notices.push(Notice::Acknowledged { line: waiting.line }),
+            }
+        }
+        if why.is_none() {
+            self.waiting
+                .retain(|waiting| !waiting.sent.is_some_and(|sent| (from..=to).contains(&sent)));
+        }
+        notices
+    }
+
+    /// The other came or went. When he came, what the relay could not keep for him is sent again.
+    fn presence(&mut self, payload: &[u8], connection: &mut Connection) -> Result<Vec<Notice>, ClientError> {
+        let presence: Presence = commucat_proto::control::parse(payload, &mut Vec::new())?;
+        if presence.entity != self.peer {
+            return Ok(Vec::new());
+        }
+        if presence.state.as_str() == "online" {
+            for waiting in self.waiting.iter_mut().filter(|waiting| waiting.rejected) {
+                (waiting.sent, waiting.rejected) = (None, false);
+            }
+            self.send_waiting(connection)?;
+        }
+        let state = printable(presence.state.as_str());
+        Ok(vec![Notice::Presence {
+            who: self.peer.to_string(),
+            state,
+        }])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use commucat_proto::{ChannelId, DeviceId, Sequence};
+
+    use super::{Conversation, Notice, channel_of, envelope};
+
+    fn device(name: &str) -> DeviceId {
+        DeviceId::parse(name).expect("valid")
+    }
+
+    fn conversation() -> Conversation {
+        Conversation::new(device("alice"), device("bob"), 1)
+    }
+
+    #[test]
+    fn both_ends_compute_the_same_channel_and_others_another() {
+        let (alice, bob, carol) = (device("alice"), device("bob"), device("carol"));
+        assert_eq!(channel_of(&alice, &bob), channel_of(&bob, &alice));
+        assert_ne!(channel_of(&alice, &bob), channel_of(&alice, &carol));
+        assert_ne!(channel_of(&alice, &bob), ChannelId::ZERO);
+        // Fixed for ever: the two ends may be different versions of this program.
+        assert_eq!(channel_of(&alice, &bob).get(), 0x69c84686);
+    }
+
+    #[test]
+    fn lines_typed_without_a_session_wait() {
+        let mut conversation = conversation();
+        assert_eq!(conversation.say("one", None).expect("kept"), 1);
+        assert_eq!(conversation.say("two", None).expect("kept"), 2);
+        assert_eq!((conversation.waiting(), conversation.undecided()), (2, 2));
+    }
+
+    #[test]
+    fn an_ack_ends_the_wait_of_exactly_its_lines_and_a_rejection_keeps_them() {
+        let mut conversation = conversation();
+        for text in ["one", "two", "three"] {
+            conversation.say(text, None).expect("kept");
+        }
+        for (index, waiting) in conversation.waiting.iter_mut().enumerate() {
+            waiting.sent = Some(Sequence::new(10 + index as u32));
+        }
+        let notices = conversation.decided(Sequence::new(11), Sequence::new(11), None);
+        assert_eq!(notices, [Notice::Acknowledged { line: 2 }]);
+        let notices = conversation.decided(Sequence::new(10), Sequence::new(10), Some("inbox full"));
+        assert_eq!(
+            notices,
+            [Notice::Rejected {
+                line: 1,
+                why: "inbox full".to_owned()
+            }]
+        );
+        assert_eq!((conversation.waiting(), conversation.undecided()), (2, 1));
+        let notices = conversation.decided(Sequence::new(1), Sequence::new(12), None);
+        assert_eq!(notices.len(), 2);
+        assert_eq!(conversation.waiting(), 0);
+    }
+
+    #[test]
+    fn a_line_that_comes_twice_is_shown_once_and_a_strangers_never() {
+        let mut conversation = conversation();
+        let channel = conversation.channel;
+        let from_bob = envelope::seal("x-1", &device("bob"), "hello");
+        let shown = Some(Notice::Said {
+            who: "bob".to_owned(),
+            text: "hello".to_owned(),
+        });
+        assert_eq!(conversation.said(channel, &from_bob), shown);
+        assert_eq!(conversation.said(channel, &from_bob), None);
+        let next = envelope::seal("x-2", &device("bob"), "hello");
+        assert_eq!(
+            conversation.said(channel, &next),
+            shown,
+            "the same words again are another line"
+        );
+        let stranger = envelope::seal("y-1", &device("mallory"), "hello");
+        assert_eq!(conversation.said(channel, &stranger), None);
+        assert_eq!(
+            conversation.said(ChannelId::new(5), &envelope::seal("x-3", &device("bob"), "hi")),
+            None
+        );
+    }
+
+    #[test]
+    fn an_ack_of_something_else_decides_nothing() {
+        let mut conversation = conversation();
+        conversation.say("one", None).expect("kept");
+        assert_eq!(conversation.decided(Sequence::new(1), Sequence::new(9), None), []);
+        assert_eq!(conversation.waiting(), 1, "it was never sent");
+    }
+}
