@@ -1,0 +1,330 @@
+//! Acknowledged means kept: an ACK says that every recipient has the frame in the queue of its live connection or in its
+//! inbox. Checked when the ACK leaves (there was a live connection or a row), when a row is deleted (its frame was sent),
+//! through a crash (rows stay), and at the end (everything acknowledged was sent or lies in an inbox).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use commucat_proto::FrameType;
+
+use super::{Checker, Known, Violation};
+use crate::fact::{Body, Fact};
+use crate::ids::{DeviceNo, FrameKey, SessionNo};
+
+/// What became of a frame for one recipient.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fate {
+    /// The kernel took it whole, or the client has it.
+    taken: bool,
+    /// It lies in the inbox.
+    row: bool,
+    /// It lay there once.
+    was_row: bool,
+    /// It was too old in the inbox.
+    lapsed: bool,
+    /// It was promised to a live connection and the relay died.
+    lost_with_relay: bool,
+}
+
+struct Sent {
+    kind: FrameType,
+    at: u64,
+    roster: Vec<DeviceNo>,
+    acked: bool,
+    rejected: BTreeSet<DeviceNo>,
+    fates: BTreeMap<DeviceNo, Fate>,
+}
+
+/// A connection as the checker sees it from outside.
+#[derive(Clone, Copy)]
+struct Live {
+    device: DeviceNo,
+    closed: Option<u64>,
+}
+
+/// From LEAVE to JOIN or to the end of the connection.
+struct Window {
+    session: SessionNo,
+    /// Of the LEAVE.
+    sequence: u32,
+    end: Option<u64>,
+}
+
+/// The checker.
+#[derive(Default)]
+pub(crate) struct Kept {
+    sent: BTreeMap<FrameKey, Sent>,
+    by_sequence: BTreeMap<(SessionNo, u32), FrameKey>,
+    /// Connections that have been answered with AUTH; from then on the relay may know them as live.
+    live: BTreeMap<SessionNo, Live>,
+    /// When a device's connections had left a channel: what is sent to it then, or waits for it, is owed no more.
+    left: BTreeMap<(DeviceNo, u32), Vec<Window>>,
+    /// JOINs whose ACK has not left: until then the relay may not know of them.
+    joining: BTreeMap<(SessionNo, u32), u32>,
+}
+
+impl Kept {
+    fn fate(&mut self, device: DeviceNo, key: FrameKey) -> Option<&mut Fate> {
+        Some(self.sent.get_mut(&key)?.fates.entry(device).or_default())
+    }
+
+    /// Whether the device had left the channel at some time since the frame was sent.
+    fn had_left(&self, device: DeviceNo, key: FrameKey) -> bool {
+        let since = self.sent.get(&key).map_or(0, |sent| sent.at);
+        let windows = self.left.get(&(device, key.channel));
+        windows
+            .into_iter()
+            .flatten()
+            .any(|window| window.end.is_none_or(|end| end >= since))
+    }
+
+    /// Whether the frame was never sent to the device.
+    pub(super) fn unsent(&self, device: DeviceNo, key: FrameKey) -> bool {
+        let fate = self.sent.get(&key).and_then(|sent| sent.fates.get(&device));
+        fate.is_some_and(|fate| !fate.taken) && !self.had_left(device, key)
+    }
+
+    /// A later JOIN of the channel (or the end of the connection, which is `None`) ends what LEAVE began.
+    fn joined_again(&mut self, session: SessionNo, join: Option<(u32, u32)>, at: u64) {
+        for ((_, on), windows) in &mut self.left {
+            for window in windows.iter_mut().filter(|window| window.session == session) {
+                if join.is_none_or(|(channel, sequence)| channel == *on && sequence > window.sequence) {
+                    window.end.get_or_insert(at);
+                }
+            }
+        }
+    }
+
+    fn acked(&mut self, session: SessionNo, number: u32, rejected: &[String]) -> Result<(), Violation> {
+        let Some(key) = self.by_sequence.get(&(session, number)).copied() else {
+            return Ok(());
+        };
+        let Some(sent) = self.sent.get_mut(&key) else {
+            return Ok(());
+        };
+        if sent.acked {
+            return Ok(());
+        }
+        sent.acked = true;
+        sent.rejected = rejected.iter().filter_map(|name| DeviceNo::from_name(name)).collect();
+        if !sent.kind.is_storable() {
+            return Ok(());
+        }
+        let (since, owed): (u64, Vec<DeviceNo>) = (sent.at, sent.owed().collect());
+        owed.into_iter()
+            .try_for_each(|device| self.promise_holds(device, key, since))
+    }
+
+    fn promise_holds(&mut self, device: DeviceNo, key: FrameKey, since: u64) -> Result<(), Violation> {
+        let live = self
+            .live
+            .values()
+            .any(|live| live.device == device && live.closed.is_none_or(|end| end >= since));
+        let excused = live || self.had_left(device, key);
+        let Some(fate) = self.fate(device, key) else {
+            return Ok(());
+        };
+        if excused || fate.taken || fate.was_row {
+            return Ok(());
+        }
+        let text = format!("{key} is acknowledged, and {device} has neither a live connection nor a row: {fate:?}");
+        Err(Violation::new("kept", text))
+    }
+
+    fn forgotten(&mut self, device: DeviceNo, key: FrameKey, known: &Known) -> Result<(), Violation> {
+        let excused = self.had_left(device, key) || known.hostile(key.session);
+        let Some(fate) = self.fate(device, key) else {
+            return Ok(());
+        };
+        fate.row = false;
+        if excused || fate.taken {
+            return Ok(());
+        }
+        Err(Violation::new(
+            "kept",
+            format!("the row of {key} for {device} was deleted before it was sent"),
+        ))
+    }
+
+    /// Every connection is over.
+    fn all_over(&mut self, at: u64) {
+        for live in self.live.values_mut() {
+            live.closed.get_or_insert(at);
+        }
+        for window in self.left.values_mut().flatten() {
+            window.end.get_or_insert(at);
+        }
+    }
+
+    fn crashed(&mut self) {
+        for sent in self.sent.values_mut().filter(|sent| sent.acked) {
+            let owed: Vec<DeviceNo> = sent.owed().collect();
+            for device in owed {
+                let fate = sent.fates.entry(device).or_default();
+                // What was a row stays one; only the promise of a live queue dies with the process.
+                fate.lost_with_relay |= !fate.was_row;
+            }
+        }
+    }
+
+    fn wire(&mut self, fact: &Fact<'_>, known: &Known) -> Result<(), Violation> {
+        match fact {
+            Fact::Emitted { session, frame } => match &frame.body {
+                Body::Auth => {
+                    self.live.insert(
+                        *session,
+                        Live {
+                            device: known.device(*session),
+                            closed: None,
+                        },
+                    );
+                }
+                Body::Ack { number, rejected, .. } if !known.hostile(*session) => {
+                    if let Some(channel) = self.joining.remove(&(*session, *number)) {
+                        self.joined_again(*session, Some((channel, *number)), known.at);
+                    }
+                    self.acked(*session, *number, rejected)?;
+                }
+                _ => {}
+            },
+            Fact::Taken { session, frame } | Fact::Heard { session, frame } => {
+                if let Body::Marked { key, .. } = frame.body
+                    && let Some(fate) = self.fate(known.device(*session), key)
+                {
+                    fate.taken = true;
+                }
+            }
+            Fact::Closed { session } => {
+                if let Some(live) = self.live.get_mut(session) {
+                    live.closed = Some(known.at);
+                }
+                self.joined_again(*session, None, known.at);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn store(&mut self, fact: &Fact<'_>, known: &Known) -> Result<(), Violation> {
+        match fact {
+            Fact::Stored { device, key } => {
+                if let Some(fate) = self.fate(*device, *key) {
+                    (fate.row, fate.was_row) = (true, true);
+                }
+            }
+            Fact::Forgotten { device, key } => self.forgotten(*device, *key, known)?,
+            Fact::Expired { device, key } => {
+                if let Some(fate) = self.fate(*device, *key) {
+                    (fate.row, fate.lapsed) = (false, true);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Sent {
+    /// Whom the ACK promises the frame.
+    fn owed(&self) -> impl Iterator<Item = DeviceNo> + use<'_> {
+        self.roster
+            .iter()
+            .copied()
+            .filter(|device| !self.rejected.contains(device))
+    }
+}
+
+impl Checker for Kept {
+    fn hear(&mut self, fact: &Fact<'_>, known: &Known) -> Result<(), Violation> {
+        match fact {
+            Fact::Said {
+                key,
+                kind,
+                sequence,
+                roster,
+            } if !known.hostile(key.session) => {
+                let sent = Sent {
+                    kind: *kind,
+                    at: known.at,
+                    roster: roster.to_vec(),
+                    acked: false,
+                    rejected: BTreeSet::new(),
+                    fates: BTreeMap::new(),
+                };
+                self.sent.insert(*key, sent);
+                self.by_sequence.insert((key.session, *sequence), *key);
+            }
+            Fact::Left {
+                session,
+                channel,
+                sequence,
+            } => {
+                let windows = self.left.entry((known.device(*session), *channel)).or_default();
+                windows.push(Window {
+                    session: *session,
+                    sequence: *sequence,
+                    end: None,
+                });
+            }
+            Fact::Joined {
+                session,
+                channel,
+                sequence,
+            } => {
+                self.joining.insert((*session, *sequence), *channel);
+            }
+            Fact::Crashed => {
+                self.all_over(known.at);
+                self.crashed();
+            }
+            Fact::Stopped => {
+                self.all_over(known.at);
+                self.nothing_owed()?;
+            }
+            _ => {
+                self.wire(fact, known)?;
+                self.store(fact, known)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _known: &Known) -> Result<(), Violation> {
+        self.nothing_owed()
+    }
+}
+
+impl Kept {
+    /// Every row that was durable, and was neither delivered nor too old, is still there.
+    pub(super) fn audit(&self, rows: &BTreeSet<(DeviceNo, FrameKey)>) -> Result<(), Violation> {
+        for (key, sent) in &self.sent {
+            for (device, fate) in &sent.fates {
+                if fate.row && !rows.contains(&(*device, *key)) {
+                    return Err(Violation::new(
+                        "kept",
+                        format!("the row of {key} for {device} has vanished"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything acknowledged was sent or lies in an inbox.
+    fn nothing_owed(&self) -> Result<(), Violation> {
+        for (key, sent) in self
+            .sent
+            .iter()
+            .filter(|(_, sent)| sent.acked && sent.kind.is_storable())
+        {
+            for device in sent.owed() {
+                let fate = sent.fates.get(&device).copied().unwrap_or_default();
+                let kept = fate.taken || fate.row || fate.lapsed || fate.lost_with_relay;
+                if !kept && !self.had_left(device, *key) {
+                    let text = format!("{key} was acknowledged, and {device} neither was sent it nor has it: {fate:?}");
+                    return Err(Violation::new("kept", text));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,93 @@
+//! What the world tells the checkers: facts seen from outside the shard, at its boundary.
+
+use commucat_proto::FrameType;
+
+use crate::ids::{DeviceNo, FrameKey, SessionNo};
+
+/// A frame on its way to a client, as the tap on the wire read it.
+#[derive(Clone, Debug)]
+pub(crate) struct WireFrame {
+    pub(crate) kind: FrameType,
+    pub(crate) channel: u32,
+    pub(crate) sequence: u32,
+    /// Its first bytes were in an earlier send than its last.
+    pub(crate) continued: bool,
+    pub(crate) body: Body,
+}
+
+/// What a checker wants to know of its payload.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    /// The handshake's AUTH.
+    Auth,
+    /// The final ACK of the handshake.
+    Ready,
+    /// An ACK of a client's frame, and whom it could not be kept for and why.
+    Ack {
+        number: u32,
+        rejected: Vec<String>,
+        reason: String,
+    },
+    /// An ERROR.
+    Error { title: String },
+    /// An opaque frame with our mark, and the frame type that the mark tells.
+    Marked { key: FrameKey, kind: FrameType },
+    /// PRESENCE, or an opaque frame that only a hostile person can have sent.
+    Other,
+}
+
+/// One fact.
+#[derive(Clone, Debug)]
+pub(crate) enum Fact<'a> {
+    /// A person connects.
+    Dialled {
+        session: SessionNo,
+        device: DeviceNo,
+        hostile: bool,
+    },
+    /// A client gave a frame with a mark to its connection.
+    Said {
+        key: FrameKey,
+        kind: FrameType,
+        sequence: u32,
+        roster: &'a [DeviceNo],
+    },
+    /// A client repeated a frame under the sequence it had.
+    Resent {
+        session: SessionNo,
+        channel: u32,
+        sequence: u32,
+    },
+    /// A client gave a JOIN to its connection.
+    Joined {
+        session: SessionNo,
+        channel: u32,
+        sequence: u32,
+    },
+    /// A client gave a LEAVE to its connection.
+    Left {
+        session: SessionNo,
+        channel: u32,
+        sequence: u32,
+    },
+    /// The shard handed a frame to the ring.
+    Emitted { session: SessionNo, frame: &'a WireFrame },
+    /// The kernel took a send whole; this frame was in it.
+    Taken { session: SessionNo, frame: &'a WireFrame },
+    /// The client has read the frame.
+    Heard { session: SessionNo, frame: &'a WireFrame },
+    /// The shard knows that the connection is over.
+    Closed { session: SessionNo },
+    /// A row is durable.
+    Stored { device: DeviceNo, key: FrameKey },
+    /// A row was deleted as delivered.
+    Forgotten { device: DeviceNo, key: FrameKey },
+    /// A row was deleted because its time was over.
+    Expired { device: DeviceNo, key: FrameKey },
+    /// The relay died.
+    Crashed,
+    /// The relay was asked to end, and has ended: it had flushed or stored what it owed.
+    Stopped,
+    /// Faults have stopped, and everything has come to rest.
+    Healed,
+}

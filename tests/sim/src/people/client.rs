@@ -1,0 +1,141 @@
+//! The real client, as a person uses it.
+
+use commucat_client::{Config, Connection, Event, Pattern, PublicKey, StaticKey};
+use commucat_proto::{ChannelId, Frame, FrameType, Sequence};
+
+use crate::dice::Dice;
+use crate::ids::DeviceNo;
+
+/// What a person learns from its client.
+#[derive(Debug)]
+pub(super) enum News {
+    /// The session is there.
+    Ready,
+    /// Our frame has been acknowledged.
+    Ack(u32),
+    /// Somebody's frame, or PRESENCE.
+    Frame { payload: Vec<u8> },
+    /// An ERROR, an HTTP refusal, or the client's own judgement of what it read.
+    Refused(String),
+    /// The relay ended the tunnel.
+    Ended,
+}
+
+/// What may happen to somebody who does nothing wrong.
+///
+/// A second connection takes over; a handshake, a head or a frame was too slow on a slow network; the store was not there
+/// when the device wanted in.
+pub(super) fn excusable(problem: &str) -> bool {
+    const EXCUSABLE: [&str; 7] = [
+        "Session Replaced (409)",
+        "Handshake Failed (403): the handshake took too long",
+        "Frame Timeout (408)",
+        "Service Unavailable (503)",
+        "HTTP 408",
+        "Handshake Failed (403): invalid static key",
+        "Handshake Failed (403): the stream ended during the handshake",
+    ];
+    EXCUSABLE.iter().any(|excuse| problem.starts_with(excuse))
+}
+
+/// See the module.
+pub(crate) struct Client(Connection);
+
+impl Client {
+    pub(super) fn new(
+        device: DeviceNo,
+        key: &StaticKey,
+        server: PublicKey,
+        xk: bool,
+        mut entropy: Dice,
+    ) -> Result<Self, String> {
+        let mut config = Config::new(device.id(), key.clone(), server);
+        config.pattern = if xk { Pattern::Xk } else { Pattern::Ik };
+        config.authority = "relay.example".to_owned();
+        config.secure = false;
+        config.eager = entropy.below(2) == 0;
+        Connection::new(config, &mut entropy)
+            .map(Self)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Takes bytes from the wire; what they meant.
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> Vec<News> {
+        self.0.receive(bytes);
+        let mut news = Vec::new();
+        loop {
+            match self.0.next_event() {
+                Ok(Some(event)) => tell(&event, &mut news),
+                Ok(None) => return news,
+                Err(error) => {
+                    news.push(News::Refused(format!("client: {error}")));
+                    return news;
+                }
+            }
+        }
+    }
+
+    pub(super) fn transmit(&mut self, out: &mut Vec<u8>) {
+        self.0.transmit(out);
+    }
+
+    /// Its sequence, when the client would send it.
+    pub(super) fn say(&mut self, kind: FrameType, channel: u32, payload: &[u8]) -> Option<u32> {
+        self.0
+            .send(kind, ChannelId::new(channel), payload)
+            .ok()
+            .map(Sequence::get)
+    }
+
+    pub(super) fn say_again(&mut self, kind: FrameType, channel: u32, sequence: u32, payload: &[u8]) -> bool {
+        let frame = Frame {
+            kind,
+            channel: ChannelId::new(channel),
+            sequence: Sequence::new(sequence),
+            payload,
+        };
+        self.0.resend(&frame).is_ok()
+    }
+
+    pub(super) fn join(&mut self, channel: u32, members: &[DeviceNo]) -> Option<u32> {
+        let names: Vec<String> = members.iter().map(|member| member.name()).collect();
+        let payload = serde_json::json!({ "members": names, "relay": true }).to_string();
+        self.say(FrameType::Join, channel, payload.as_bytes())
+    }
+
+    pub(super) fn leave(&mut self, channel: u32) -> Option<u32> {
+        self.say(FrameType::Leave, channel, b"{}")
+    }
+
+    /// Puts bytes into the tunnel as they are.
+    pub(super) fn inject(&mut self, bytes: &[u8]) {
+        self.0.inject(bytes);
+    }
+
+    pub(super) fn finish(&mut self) {
+        self.0.close();
+    }
+}
+
+fn tell(event: &Event<'_>, news: &mut Vec<News>) {
+    match event {
+        Event::Ready(_) => news.push(News::Ready),
+        Event::Frame(frame) => news.push(News::Frame {
+            payload: frame.payload.to_vec(),
+        }),
+        Event::Acknowledged { from, to, .. } => news.extend((from.get()..=to.get()).map(News::Ack)),
+        Event::Problem(problem) => {
+            news.push(News::Refused(format!(
+                "{} ({}): {}",
+                problem.title, problem.status, problem.detail
+            )));
+        }
+        Event::Refused { status, body } => {
+            news.push(News::Refused(format!(
+                "HTTP {status} {}",
+                String::from_utf8_lossy(body)
+            )));
+        }
+        Event::Ended { .. } => news.push(News::Ended),
+    }
+}

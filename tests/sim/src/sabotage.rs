@@ -1,0 +1,37 @@
+//! Deliberate faults outside every contract. A canary test turns one on and expects a checker to see it: a simulator that
+//! cannot fail proves nothing.
+
+/// One broken part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// A lane between shards loses a frame now and then.
+    MeshDropsFrame,
+    /// A lane between shards swaps two batches.
+    MeshReorders,
+    /// A lane delivers a frame twice.
+    MeshRepeatsFrame,
+    /// A lane delivers a frame to somebody else.
+    MeshMisdelivers,
+    /// The store forgets a row that it has acknowledged.
+    StoreLosesRow,
+    /// The store says "durable" without writing.
+    StoreAnswersEarly,
+    /// The kernel loses the last byte of a receive.
+    RingLosesByte,
+    /// The kernel reports a send as done when half of it was taken.
+    RingSendsHalf,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::MeshDropsFrame,
+        Self::MeshReorders,
+        Self::MeshRepeatsFrame,
+        Self::MeshMisdelivers,
+        Self::StoreLosesRow,
+        Self::StoreAnswersEarly,
+        Self::RingLosesByte,
+        Self::RingSendsHalf,
+    ];
+}

@@ -1,0 +1,52 @@
+//! What a run has come across. A fault that never meets the path it was made for proves nothing, so a test adds these up
+//! over many seeds and wants none of them to be zero.
+
+use std::collections::BTreeMap;
+
+use commucat_shard::counters::{Counters, Drop};
+
+/// Counts by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally(BTreeMap<&'static str, u64>);
+
+impl Tally {
+    pub(crate) fn add(&mut self, name: &'static str, count: u64) {
+        *self.0.entry(name).or_default() += count;
+    }
+
+    /// A shard's whole life.
+    pub(crate) fn shard(&mut self, counters: &Counters) {
+        let names = [
+            ("sessions ready", counters.ready),
+            ("handshakes failed", counters.handshakes_failed),
+            ("sessions replaced", counters.replaced),
+            ("sessions ended by ERROR", counters.errors),
+            ("connections malformed", counters.malformed),
+            ("timeouts", counters.timeouts),
+            ("frames delivered", counters.delivered),
+            ("frames spilled", counters.spilled),
+            ("frames stored", counters.appended),
+            ("frames refused", counters.refused),
+            ("rows replayed", counters.replayed),
+            ("senders stalled", counters.stalls),
+        ];
+        for (name, count) in names {
+            self.add(name, count);
+        }
+        for (reason, count) in Drop::ALL.iter().zip(counters.dropped) {
+            self.add(reason.name(), count);
+        }
+    }
+
+    /// Adds another run's counts.
+    pub fn merge(&mut self, other: &Self) {
+        for (name, count) in &other.0 {
+            self.add(name, *count);
+        }
+    }
+
+    /// All counts, by name.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.0.iter().map(|(name, count)| (*name, *count))
+    }
+}

@@ -1,0 +1,273 @@
+//! A second, naive reader of what the relay sends: HTTP/1.1 head, chunks, frames. It shares no code with the relay or the
+//! client, so that a mistake common to both does not hide.
+
+use commucat_proto::FrameType;
+
+use crate::fact::{Body, WireFrame};
+use crate::ids;
+
+/// Where in the HTTP response the reader stands.
+#[derive(Debug, PartialEq, Eq)]
+enum Http {
+    Head,
+    ChunkSize,
+    ChunkBody { left: usize },
+    ChunkEnd,
+    Trailer,
+    Over,
+}
+
+/// The reader of one connection.
+#[derive(Debug)]
+pub(crate) struct Tap {
+    http: Http,
+    /// Of the response head, 0 before it.
+    status: u16,
+    line: Vec<u8>,
+    body: Vec<u8>,
+}
+
+/// Why the bytes are no CCP-1 over HTTP/1.1.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TapError {
+    #[error("the response head is not one: {0:?}")]
+    Head(String),
+    #[error("a chunk size is not one: {0:?}")]
+    Chunk(String),
+    #[error("bytes after the last chunk")]
+    AfterEnd,
+    #[error("a frame is malformed: {0}")]
+    Frame(&'static str),
+}
+
+impl Tap {
+    pub(crate) fn new() -> Self {
+        Self {
+            http: Http::Head,
+            status: 0,
+            line: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Reads what the relay sends next and gives the frames that end in it.
+    pub(crate) fn read(&mut self, mut bytes: &[u8]) -> Result<Vec<WireFrame>, TapError> {
+        let mut continued = !self.body.is_empty();
+        while !bytes.is_empty() {
+            bytes = self.http_step(bytes)?;
+        }
+        let mut frames = Vec::new();
+        if self.status == 200 {
+            while let Some(frame) = self.frame()? {
+                frames.push(WireFrame {
+                    continued: std::mem::take(&mut continued),
+                    ..frame
+                });
+            }
+        }
+        Ok(frames)
+    }
+
+    fn http_step<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], TapError> {
+        match self.http {
+            Http::Head | Http::ChunkSize | Http::ChunkEnd | Http::Trailer => {
+                self.line.push(bytes[0]);
+                self.line_step()?;
+                Ok(&bytes[1..])
+            }
+            Http::ChunkBody { left } => {
+                let (now, later) = bytes.split_at(left.min(bytes.len()));
+                self.body.extend_from_slice(now);
+                self.http = match left - now.len() {
+                    0 => Http::ChunkEnd,
+                    left => Http::ChunkBody { left },
+                };
+                Ok(later)
+            }
+            Http::Over => Err(TapError::AfterEnd),
+        }
+    }
+
+    fn line_step(&mut self) -> Result<(), TapError> {
+        let end: &[u8] = if self.http == Http::Head { b"\r\n\r\n" } else { b"\r\n" };
+        if !self.line.ends_with(end) {
+            return Ok(());
+        }
+        let line = String::from_utf8_lossy(&self.line).into_owned();
+        self.line.clear();
+        match self.http {
+            Http::Head => self.head(&line),
+            Http::ChunkEnd if line == "\r\n" => {
+                self.http = Http::ChunkSize;
+                Ok(())
+            }
+            Http::Trailer if line == "\r\n" => {
+                self.http = Http::Over;
+                Ok(())
+            }
+            Http::ChunkSize => {
+                let size = line.trim_end().split(';').next().unwrap_or_default();
+                let left = usize::from_str_radix(size, 16).map_err(|_| TapError::Chunk(line.clone()))?;
+                self.http = if left == 0 {
+                    Http::Trailer
+                } else {
+                    Http::ChunkBody { left }
+                };
+                Ok(())
+            }
+            _ => Err(TapError::Chunk(line)),
+        }
+    }
+
+    fn head(&mut self, head: &str) -> Result<(), TapError> {
+        let status = head
+            .strip_prefix("HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3))
+            .and_then(|s| s.parse().ok());
+        self.status = status.ok_or_else(|| TapError::Head(head.to_owned()))?;
+        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        self.http = match (self.status, chunked) {
+            (100, _) => Http::Head,
+            (200, false) => return Err(TapError::Head(head.to_owned())),
+            (_, true) => Http::ChunkSize,
+            // An error answer with a length: nothing after it concerns us.
+            (_, false) => Http::ChunkBody { left: usize::MAX },
+        };
+        Ok(())
+    }
+
+    fn frame(&mut self) -> Result<Option<WireFrame>, TapError> {
+        let mut cursor = Cursor {
+            bytes: &self.body,
+            at: 0,
+        };
+        let Some(len) = cursor.varint()? else { return Ok(None) };
+        let start = cursor.at;
+        let end = start + len as usize;
+        if self.body.len() < end {
+            return Ok(None);
+        }
+        let mut cursor = Cursor {
+            bytes: &self.body[..end],
+            at: start,
+        };
+        let code = cursor.byte().ok_or(TapError::Frame("no type"))?;
+        let channel = cursor.whole()?;
+        let sequence = cursor.whole()?;
+        let payload_len = cursor.whole()? as usize;
+        let payload = &self.body[cursor.at..end];
+        if payload.len() != payload_len {
+            return Err(TapError::Frame("payload_len does not match frame_len"));
+        }
+        let kind = FrameType::from_code(code).ok_or(TapError::Frame("unknown type"))?;
+        let body = read_body(kind, payload)?;
+        self.body.drain(..end);
+        Ok(Some(WireFrame {
+            kind,
+            channel,
+            sequence,
+            continued: false,
+            body,
+        }))
+    }
+}
+
+fn read_body(kind: FrameType, payload: &[u8]) -> Result<Body, TapError> {
+    if let Some((key, kind)) = ids::unmark(payload) {
+        return Ok(Body::Marked { key, kind });
+    }
+    let json = || {
+        serde_json::from_slice::<serde_json::Value>(payload).map_err(|_| TapError::Frame("control payload is not JSON"))
+    };
+    Ok(match kind {
+        FrameType::Auth => Body::Auth,
+        FrameType::Error => {
+            let problem = json()?;
+            Body::Error {
+                title: problem["title"].as_str().unwrap_or_default().to_owned(),
+            }
+        }
+        FrameType::Ack => {
+            let ack = json()?;
+            match ack["ack"].as_u64().and_then(|number| u32::try_from(number).ok()) {
+                Some(number) => Body::Ack {
+                    number,
+                    rejected: strings(&ack["rejected"]),
+                    reason: ack["reason"].as_str().unwrap_or_default().to_owned(),
+                },
+                None if ack["handshake"] == "ok" => Body::Ready,
+                None => return Err(TapError::Frame("an ACK acknowledges nothing")),
+            }
+        }
+        _ => Body::Other,
+    })
+}
+
+fn strings(list: &serde_json::Value) -> Vec<String> {
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// A place in a byte string.
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn byte(&mut self) -> Option<u8> {
+        let byte = self.bytes.get(self.at).copied()?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    fn varint(&mut self) -> Result<Option<u64>, TapError> {
+        let mut value = 0u64;
+        for shift in (0..28).step_by(7) {
+            let Some(byte) = self.byte() else { return Ok(None) };
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(Some(value));
+            }
+        }
+        // Wider than any length; 32-bit numbers take a fifth byte.
+        let Some(byte) = self.byte() else { return Ok(None) };
+        if byte > 0x0f {
+            return Err(TapError::Frame("a number wider than 32 bits"));
+        }
+        Ok(Some(value | u64::from(byte) << 28))
+    }
+
+    fn whole(&mut self) -> Result<u32, TapError> {
+        let value = self.varint()?.ok_or(TapError::Frame("fields overrun the frame"))?;
+        u32::try_from(value).map_err(|_| TapError::Frame("a number wider than 32 bits"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_found_across_chunks_and_reads() {
+        let mut tap = Tap::new();
+        let wire = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\n\x0d\x06\x02\r\nb\r\n\x01\x09{\"ack\":5}\r\n0\r\n\r\n";
+        let mut frames = Vec::new();
+        for byte in wire {
+            frames.extend(tap.read(&[*byte]).expect("the bytes are well formed"));
+        }
+        assert!(matches!(
+            frames[..],
+            [WireFrame {
+                channel: 2,
+                sequence: 1,
+                body: Body::Ack { number: 5, .. },
+                ..
+            }]
+        ));
+        assert_eq!(tap.http, Http::Over);
+    }
+}
