@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use commucat_server::config::{self, table};
+use commucat_server::config::{self, LogFormat, table};
 use commucat_server::{boot, run, telemetry};
 
 /// Connections come and go on every core at once, with buffers of many sizes.
@@ -36,12 +36,16 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, 1),
     };
     let ended = run::run(&loaded.config);
-    if let Err(error) = &ended {
+    if let Err(error) = &ended
+        && loaded.config.log == LogFormat::Json
+    {
         tracing::error!(%error, "the server ends");
     }
+    // The queued lines first: they tell what led there.
     drop(logging);
     match ended {
         Ok(()) => ExitCode::SUCCESS,
+        Err(_) if loaded.config.log == LogFormat::Json => ExitCode::FAILURE,
         Err(error) => fail(&error, 1),
     }
 }

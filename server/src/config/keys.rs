@@ -165,7 +165,7 @@ pub(super) static KEYS: &[Key] = &[
         name: "log",
         flag: Some("log"),
         kind: Kind::Choice(&["text", "json"]),
-        doc: "How log lines look.",
+        doc: "How log lines look: text for people, json for machines.",
         get: |config| Value::Text(if config.log == LogFormat::Json { "json" } else { "text" }.to_owned()),
         set: |config, value| {
             config.log = if value == Value::Text("json".to_owned()) {
@@ -213,7 +213,7 @@ pub(super) static KEYS: &[Key] = &[
         "limits.connections",
         Count,
         16,
-        4_194_304,
+        commucat_ring::limits::CONNECTIONS as u64,
         limits.connections,
         "Connections of one shard."
     ),

@@ -1,0 +1,252 @@
+//! A real relay in a folder of its own, on a port of its own, killed when the test lets go of it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// Far longer than any start takes; a test that waits so long has failed.
+const START: Duration = Duration::from_secs(60);
+
+/// The folder of one relay's life, across its restarts.
+#[derive(Debug)]
+pub struct Home(TempDir);
+
+impl Home {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The relay's data folder in it.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.path().join("commucat-data")
+    }
+
+    /// Starts a relay here, on a free port of loopback, and waits until it listens.
+    #[must_use]
+    pub fn start(&self, flags: &[&str]) -> Relay {
+        let mut child = command(self.path())
+            .args(["--listen", "127.0.0.1:0"])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let errors = child.stderr.take().map(|errors| keep(errors, Arc::clone(&log)));
+        let mut relay = Relay {
+            child,
+            errors,
+            log,
+            url: String::new(),
+            noise_public: String::new(),
+        };
+        relay.wait_until_it_listens();
+        relay
+    }
+
+    /// Runs the server until it ends by itself.
+    #[must_use]
+    pub fn run(&self, flags: &[&str], environment: &[(&str, &str)]) -> Ended {
+        let output = command(self.path())
+            .args(flags)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        Ended {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Default for Home {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What it said.
+    pub stdout: String,
+    /// Its log and its errors.
+    pub stderr: String,
+}
+
+/// A running relay.
+#[derive(Debug)]
+pub struct Relay {
+    child: Child,
+    errors: Option<JoinHandle<()>>,
+    log: Arc<Mutex<String>>,
+    url: String,
+    noise_public: String,
+}
+
+impl Relay {
+    /// `https://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its address without the scheme.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.url.trim_start_matches("https://")
+    }
+
+    /// The key it prints, hex.
+    #[must_use]
+    pub fn noise_public(&self) -> &str {
+        &self.noise_public
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end; gives its status and its whole log.
+    #[must_use]
+    pub fn wait(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        self.join_log();
+        (status, self.log())
+    }
+
+    /// SIGTERM, then its end.
+    #[must_use]
+    pub fn terminate(self) -> (ExitStatus, String) {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// SIGKILL, then its end: nothing of it was told to stop.
+    pub fn kill(self) {
+        self.signal(Signal::KILL);
+        let _ = self.wait();
+    }
+
+    fn wait_until_it_listens(&mut self) {
+        let mut lines = BufReader::new(self.child.stdout.take().unwrap()).lines();
+        let started = Instant::now();
+        while self.noise_public.is_empty() {
+            assert!(started.elapsed() < START, "the relay does not start: {}", self.log());
+            let Some(Ok(line)) = lines.next() else {
+                self.join_log();
+                panic!("the relay ended while starting: {}", self.log());
+            };
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("address") => self.url = words.next().unwrap().trim_end_matches(',').to_owned(),
+                Some("noise") => self.noise_public = words.nth(1).unwrap().to_owned(),
+                _ => {}
+            }
+        }
+        // Its remaining lines: a pipe nobody reads would hold it up some day.
+        std::thread::spawn(move || lines.for_each(drop));
+    }
+
+    fn join_log(&mut self) {
+        if let Some(errors) = self.errors.take() {
+            let _ = errors.join();
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn keep(mut from: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..count]);
+            log.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
+        }
+    })
+}
+
+/// The server's binary as a command in `folder`, without this process's own settings.
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(binary());
+    command.current_dir(folder);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("COMMUCAT_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Built on first use, so that a test never runs yesterday's server.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| build("commucat-server", "commucat-server"))
+}
+
+/// Builds a binary of the workspace in the profile of the tests and says where it is.
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn build(package: &str, name: &str) -> PathBuf {
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--package", package, "--bin", name, "--profile", profile])
+        .args(["--message-format", "json", "--offline"])
+        .current_dir(crate::repository::root())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{name} does not build: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let messages = String::from_utf8_lossy(&output.stdout);
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .unwrap()
+}
