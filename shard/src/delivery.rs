@@ -16,7 +16,7 @@ use commucat_storage::api::RowId;
 use crate::Shard;
 use crate::counters::Drop;
 use crate::keys::device_key;
-use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, ReplayRow, Targets, TunnelId};
+use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, ReplayRow, Target, Targets, TunnelId};
 use crate::outbox::{Opaque, Pushed};
 use crate::session::State;
 use crate::session::ready::Ready;
@@ -62,19 +62,26 @@ impl Shard {
     /// settled at once.
     pub(crate) fn deliver(&mut self, receipt: Receipt, frame: Opaque<'_>, targets: &Targets, bounced: bool) -> u32 {
         let mut settled = 0;
-        for key in targets.as_slice() {
-            let Some(tunnel) = self.attached.get(key).copied() else {
-                let home = key.home(self.config.shards);
-                if home == self.config.id {
-                    self.home_take(*key, receipt, frame, bounced);
-                } else {
-                    self.forward(home, *key, receipt, frame, true);
-                }
+        for target in targets.as_slice() {
+            let key = target.key;
+            if let Some(tunnel) = self.attached_as(*target) {
+                settled += u32::from(self.offer(key, tunnel, receipt, frame));
                 continue;
-            };
-            settled += u32::from(self.offer(*key, tunnel, receipt, frame));
+            }
+            let home = key.home(self.config.shards);
+            if home == self.config.id {
+                self.home_take(key, receipt, frame, bounced);
+            } else {
+                self.forward((home, Epoch::default()), key, receipt, frame, true);
+            }
         }
         settled
+    }
+
+    /// The session of this device here, if it is the one that was meant, or if its home, which is here, may choose.
+    pub(crate) fn attached_as(&self, target: Target) -> Option<TunnelId> {
+        let (tunnel, epoch) = self.attached.get(&target.key).copied()?;
+        (epoch == target.epoch || target.key.home(self.config.shards) == self.config.id).then_some(tunnel)
     }
 
     /// Offers a frame to an attached session; true when that settles it.
@@ -152,7 +159,7 @@ impl Shard {
     pub(crate) fn return_home(&mut self, device: DeviceKey, receipt: Option<Receipt>, frame: Opaque<'_>) {
         let home = device.home(self.config.shards);
         self.counters.spilled += 1;
-        if let Some(tunnel) = self.attached.get(&device).copied()
+        if let Some((tunnel, _)) = self.attached.get(&device).copied()
             && let Some(tunnel) = self.tunnels.get_mut(tunnel)
             && let State::Ready(ready) = &mut tunnel.state
         {
@@ -192,7 +199,7 @@ impl Shard {
 
     /// The home's answer to `Fetch`.
     pub(crate) fn replay(&mut self, key: DeviceKey, epoch: Epoch, rows: &[ReplayRow], drained: bool) {
-        let Some(id) = self.attached.get(&key).copied() else {
+        let Some((id, _)) = self.attached.get(&key).copied() else {
             return;
         };
         let Some(tunnel) = self.tunnels.get_mut(id) else { return };
@@ -243,7 +250,7 @@ impl Shard {
         };
         if let State::Attaching(attaching) = std::mem::replace(&mut tunnel.state, State::Ended) {
             tunnel.state = State::Ready(Box::new(Ready::new(attaching.device, key, epoch)));
-            self.attached.insert(key, id);
+            self.attached.insert(key, (id, epoch));
             self.greet(&mut tunnel, &attaching.greeting);
         }
         self.tunnels.put(tunnel);
@@ -267,7 +274,11 @@ impl Shard {
             State::Ready(ready) => {
                 let ready = *ready;
                 let key = ready.key;
-                if self.attached.get(&key) == Some(&tunnel.id) {
+                if self
+                    .attached
+                    .get(&key)
+                    .is_some_and(|(attached, _)| *attached == tunnel.id)
+                {
                     self.attached.remove(&key);
                 }
                 let live = ready.delivery.mode == Mode::Live;

@@ -9,13 +9,13 @@ use commucat_proto::{ChannelId, DeviceId};
 use smallvec::SmallVec;
 
 use crate::keys::KeyMap;
-use crate::mesh::message::{DeviceKey, ShardId, TunnelId};
+use crate::mesh::message::{DeviceKey, Epoch, ShardId, TunnelId};
 
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) device: DeviceId,
     /// None: its home decides.
-    pub(crate) at: Option<ShardId>,
+    pub(crate) at: Option<(ShardId, Epoch)>,
     /// Whose routes name it.
     routes: SmallVec<[(TunnelId, ChannelId); 1]>,
 }
@@ -71,7 +71,11 @@ impl Directory {
     }
 
     /// The home says where it is. Gives the routes that must be planned anew.
-    pub(crate) fn locate(&mut self, key: DeviceKey, at: Option<ShardId>) -> SmallVec<[(TunnelId, ChannelId); 1]> {
+    pub(crate) fn locate(
+        &mut self,
+        key: DeviceKey,
+        at: Option<(ShardId, Epoch)>,
+    ) -> SmallVec<[(TunnelId, ChannelId); 1]> {
         match self.peers.get_mut(&key) {
             Some(peer) if peer.at != at => {
                 peer.at = at;

@@ -49,7 +49,7 @@ use crate::effect::Effects;
 use crate::home::Homes;
 use crate::input::{ConnId, Input};
 use crate::keys::KeyMap;
-use crate::mesh::message::{Batch, Message, Payload, ShardId, TunnelId};
+use crate::mesh::message::{Batch, Epoch, Message, Payload, ShardId, TunnelId};
 use crate::mesh::outgoing::Outgoing;
 use crate::outbox::Opaque;
 use crate::pool::Buffers;
@@ -68,7 +68,7 @@ pub struct Shard {
     conns: Conns,
     tunnels: Tunnels,
     /// Devices whose session is here.
-    attached: KeyMap<TunnelId>,
+    attached: KeyMap<(TunnelId, Epoch)>,
     directory: Directory,
     homes: Homes,
     mesh: Outgoing,
@@ -217,7 +217,7 @@ impl Shard {
     /// may still send it something to store; the process may end when all are drained and no lane holds a batch.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.draining && self.conns.len() == 0 && self.store.len() == 0
+        self.draining && self.conns.len() == 0 && self.store.len() == 0 && !self.homes.owe()
     }
 
     /// What this call has caused inside the shard, until nothing is left to do: messages to itself, and tunnels that

@@ -10,7 +10,7 @@ use commucat_proto::DeviceId;
 use smallvec::SmallVec;
 
 use crate::directory::Directory;
-use crate::mesh::message::{DeviceKey, ShardId, Targets};
+use crate::mesh::message::{DeviceKey, Epoch, ShardId, Target, Targets};
 
 /// Which recipients a frame reaches through which shard.
 pub(crate) type Plan = SmallVec<[(ShardId, Targets); 1]>;
@@ -64,21 +64,21 @@ impl Route {
 
 fn plan(members: &[DeviceKey], directory: &Directory, shards: u16) -> Plan {
     let way = |key: &DeviceKey| {
-        directory
-            .get(*key)
-            .and_then(|peer| peer.at)
-            .unwrap_or_else(|| key.home(shards))
+        let known = directory.get(*key).and_then(|peer| peer.at);
+        let (shard, epoch) = known.unwrap_or_else(|| (key.home(shards), Epoch::default()));
+        (shard, Target { key: *key, epoch })
     };
     if let [only] = members {
-        return SmallVec::from_elem((way(only), Targets::One(*only)), 1);
+        let (shard, target) = way(only);
+        return SmallVec::from_elem((shard, Targets::One(target)), 1);
     }
-    let mut by_shard: Vec<(ShardId, DeviceKey)> = members.iter().map(|key| (way(key), *key)).collect();
+    let mut by_shard: Vec<(ShardId, Target)> = members.iter().map(way).collect();
     by_shard.sort_unstable();
     by_shard
         .chunk_by(|a, b| a.0 == b.0)
         .map(|run| {
-            let keys: Arc<[DeviceKey]> = run.iter().map(|(_, key)| *key).collect();
-            (run[0].0, Targets::Many(keys))
+            let targets: Arc<[Target]> = run.iter().map(|(_, target)| *target).collect();
+            (run[0].0, Targets::Many(targets))
         })
         .collect()
 }

@@ -52,22 +52,33 @@ pub enum Payload {
     Shared(Bytes),
 }
 
+/// One recipient, as its sender's shard knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// The device.
+    pub key: DeviceKey,
+    /// The attachment that was meant; the default one leaves it to the device's home. A frame meant for an attachment
+    /// that is over goes back to the home, even if the device is attached to the same shard again: it left before
+    /// frames that the home has stored or sent on since, and may not meet the new session in their stead.
+    pub epoch: Epoch,
+}
+
 /// The recipients of a frame on one shard.
 #[derive(Clone, Debug)]
 pub enum Targets {
     /// The common case.
-    One(DeviceKey),
+    One(Target),
     /// Shared with the sender's route.
-    Many(Arc<[DeviceKey]>),
+    Many(Arc<[Target]>),
 }
 
 impl Targets {
     /// The recipients.
     #[must_use]
-    pub fn as_slice(&self) -> &[DeviceKey] {
+    pub fn as_slice(&self) -> &[Target] {
         match self {
-            Self::One(key) => std::slice::from_ref(key),
-            Self::Many(keys) => keys,
+            Self::One(target) => std::slice::from_ref(target),
+            Self::Many(targets) => targets,
         }
     }
 }
@@ -164,8 +175,8 @@ pub enum Message {
     Located {
         /// The device.
         device: DeviceKey,
-        /// Its shard; none when it is away.
-        at: Option<ShardId>,
+        /// Its shard and the attachment there; none when it is away.
+        at: Option<(ShardId, Epoch)>,
     },
     /// To the home: a session of this device has passed its handshake here and asks to be the one.
     Attach {

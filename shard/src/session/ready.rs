@@ -193,14 +193,16 @@ impl Shard {
                 self.mesh.push(*shard, message);
                 continue;
             }
-            for key in targets.as_slice() {
-                match self.attached.get(key).copied() {
-                    Some(tunnel) if self.offer(*key, tunnel, receipt, opaque) => {}
+            for target in targets.as_slice() {
+                let key = target.key;
+                match self.attached_as(*target) {
+                    Some(tunnel) if self.offer(key, tunnel, receipt, opaque) => {}
                     Some(_) => unsettled += 1,
                     None => {
                         // By way of the lane to its home, even when that is here: it may not overtake what is in it.
                         unsettled += 1;
-                        self.forward(key.home(self.config.shards), *key, receipt, opaque, false);
+                        let home = (key.home(self.config.shards), Epoch::default());
+                        self.forward(home, key, receipt, opaque, false);
                     }
                 }
             }
@@ -220,7 +222,7 @@ impl Shard {
             if let Some(route) = ready.routes.get_mut(&done.channel) {
                 route.outstanding -= 1;
             }
-            self.inflight -= cost;
+            self.free_inflight(cost);
             let Unacked {
                 sequence,
                 channel,
@@ -234,9 +236,6 @@ impl Shard {
             }
             if tunnel.stalled.is_some() {
                 self.wakes.push(tunnel.id);
-            }
-            if self.inflight <= self.config.limits.inflight_bytes / 2 {
-                self.wakes.append(&mut self.short_of_credit);
             }
         }
         self.touch_if_draining(&mut tunnel);
@@ -278,9 +277,17 @@ impl Shard {
         }
     }
 
+    /// Less is on its way: senders that waited for that go on.
+    fn free_inflight(&mut self, cost: usize) {
+        self.inflight -= cost;
+        if self.inflight <= self.config.limits.inflight_bytes / 2 {
+            self.wakes.append(&mut self.short_of_credit);
+        }
+    }
+
     /// The routes of a session that has ended.
     pub(crate) fn forget_routes(&mut self, id: crate::mesh::message::TunnelId, ready: Ready) {
-        self.inflight -= ready.pending.cost();
+        self.free_inflight(ready.pending.cost());
         for (channel, route) in ready.routes {
             self.unname(&route.members, (id, channel));
         }

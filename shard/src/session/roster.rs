@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::Shard;
 use crate::counters::Drop;
 use crate::keys::device_key;
-use crate::mesh::message::{DeviceKey, Message, TunnelId};
+use crate::mesh::message::{DeviceKey, Epoch, Message, ShardId, TunnelId};
 use crate::route::Route;
 use crate::session::{Next, State};
 use crate::tunnel::{Stall, Tunnel};
@@ -121,7 +121,7 @@ impl Shard {
     }
 
     /// A home says where a device is: the routes that name it are planned anew.
-    pub(crate) fn located(&mut self, key: DeviceKey, at: Option<crate::mesh::message::ShardId>) {
+    pub(crate) fn located(&mut self, key: DeviceKey, at: Option<(ShardId, Epoch)>) {
         for (tunnel, channel) in self.directory.locate(key, at) {
             if let Some(tunnel) = self.tunnels.get_mut(tunnel)
                 && let State::Ready(ready) = &mut tunnel.state

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use commucat_shard::mesh::message::{Batch, DeviceKey, Message, Targets};
+use commucat_shard::mesh::message::{Batch, Message, Target, Targets};
 
 use crate::agenda::{Agenda, Event};
 use crate::dice::Dice;
@@ -118,7 +118,7 @@ fn lose_frame(batch: &mut Batch, at: usize) {
 
 /// The recipients of one frame get the next one's too.
 fn misdeliver(batch: &mut Batch, at: usize) {
-    let others: Vec<DeviceKey> = batch
+    let others: Vec<Target> = batch
         .messages
         .iter()
         .filter_map(|message| match message {
@@ -128,7 +128,7 @@ fn misdeliver(batch: &mut Batch, at: usize) {
         .flatten()
         .collect();
     if let Message::Deliver { targets, .. } = &mut batch.messages[at] {
-        let wrong = others.iter().find(|key| !targets.as_slice().contains(key));
+        let wrong = others.iter().find(|target| !targets.as_slice().contains(target));
         if let Some(wrong) = wrong {
             *targets = Targets::One(*wrong);
         }
