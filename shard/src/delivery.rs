@@ -60,7 +60,7 @@ enum Taken {
 impl Shard {
     /// A frame for devices that are, or were, attached to this shard, or are at home here. Gives how many of them are
     /// settled at once.
-    pub(crate) fn deliver(&mut self, receipt: Receipt, frame: Opaque<'_>, targets: &Targets, bounced: bool) -> u32 {
+    pub(crate) fn deliver(&mut self, receipt: Receipt, frame: Opaque<'_>, targets: &Targets, sent_on: bool) -> u32 {
         let mut settled = 0;
         for target in targets.as_slice() {
             let key = target.key;
@@ -70,9 +70,9 @@ impl Shard {
             }
             let home = key.home(self.config.shards);
             if home == self.config.id {
-                self.home_take(key, receipt, frame, bounced);
+                self.home_take(key, receipt, frame, sent_on);
             } else {
-                self.forward((home, Epoch::default()), key, receipt, frame, true);
+                self.forward((home, Epoch::default()), key, receipt, frame, sent_on);
             }
         }
         settled

@@ -258,12 +258,12 @@ impl Shard {
                 receipt,
                 kind,
                 channel,
-                bounced,
+                sent_on,
                 targets,
                 payload,
             } => {
                 let frame = lent(batch, *kind, *channel, payload);
-                let settled = self.deliver(*receipt, frame, targets, *bounced);
+                let settled = self.deliver(*receipt, frame, targets, *sent_on);
                 self.settle(*receipt, settled, None);
             }
             Message::Return {

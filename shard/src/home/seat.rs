@@ -170,7 +170,7 @@ impl Shard {
     }
 
     /// A frame whose recipient is not attached to this shard, which is its home.
-    pub(crate) fn home_take(&mut self, key: DeviceKey, receipt: Receipt, frame: Opaque<'_>, bounced: bool) {
+    pub(crate) fn home_take(&mut self, key: DeviceKey, receipt: Receipt, frame: Opaque<'_>, sent_on: bool) {
         let Some(home) = self.homes.map.get_mut(&key) else {
             // Nobody routes to it any more, and it is not here: only a sender that has left meanwhile can cause this.
             self.settle(receipt, 1, Some((key, Refusal::Unknown)));
@@ -178,8 +178,8 @@ impl Shard {
         };
         if let Some(at) = home.at() {
             home.sent_on = true;
-            self.forward(at, key, receipt, frame, false);
-        } else if matches!(home.seat, Seat::Sweeping { .. }) && !bounced {
+            self.forward(at, key, receipt, frame, true);
+        } else if matches!(home.seat, Seat::Sweeping { .. }) && !sent_on {
             let Opaque { kind, channel, .. } = frame;
             home.waiters.push_back(Waiter {
                 receipt,
@@ -202,7 +202,7 @@ impl Shard {
         key: DeviceKey,
         receipt: Receipt,
         frame: Opaque<'_>,
-        bounced: bool,
+        sent_on: bool,
     ) {
         let payload = self.mesh.payload(to, frame);
         let (kind, channel) = (frame.kind, frame.channel);
@@ -211,7 +211,7 @@ impl Shard {
             receipt,
             kind,
             channel,
-            bounced,
+            sent_on,
             targets,
             payload,
         };

@@ -132,8 +132,8 @@ pub enum Message {
         kind: FrameType,
         /// The sender's channel.
         channel: ChannelId,
-        /// It was sent on to a shard where the device no longer is, and comes back to its home.
-        bounced: bool,
+        /// The home has sent it on. If it comes back, the device has left that shard, and nothing may pass it.
+        sent_on: bool,
         /// Recipients there.
         targets: Targets,
         /// Ciphertext.

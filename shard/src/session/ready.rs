@@ -186,7 +186,7 @@ impl Shard {
                     receipt,
                     kind,
                     channel,
-                    bounced: false,
+                    sent_on: false,
                     targets,
                     payload,
                 };
