@@ -137,7 +137,11 @@ pub(crate) struct Run {
     /// Send in both directions of each pair.
     #[arg(long)]
     pub(crate) both: bool,
-    /// Messages per second of all pairs together, on a schedule that does not wait for deliveries.
+    /// Offer the relay to acknowledge many frames at once (the ack-range extension).
+    #[arg(long)]
+    pub(crate) ack_range: bool,
+    /// Messages per second of all pairs together, on a schedule that does not wait for deliveries. What is due leaves by a
+    /// tick of one millisecond, and the wait for the tick is part of the latency.
     #[arg(long, value_name = "N")]
     pub(crate) rate: Option<u64>,
     /// Threads of the load generator; half the cores when not given.

@@ -39,6 +39,9 @@ pub(crate) const RECONNECT: Duration = Duration::from_millis(300);
 /// Longest wait of the chat before it connects again.
 pub(crate) const RECONNECT_MAX: Duration = Duration::from_secs(10);
 
+/// How often the chat sends a line again that the relay could not keep.
+pub(crate) const CHAT_RETRY: Duration = Duration::from_secs(2);
+
 /// Lines of the chat that may wait for the relay; past that the keyboard waits.
 pub(crate) const CHAT_WAITING: usize = 1_000;
 

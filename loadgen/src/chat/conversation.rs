@@ -1,7 +1,8 @@
 //! What is said, what is acknowledged, what waits: the chat without keyboard, screen or socket.
 //!
 //! Invariant: every line that was typed is in `waiting` until the relay acknowledged it for its reader; what is in there
-//! is sent again, in order, on every new session.
+//! is sent again, in order, on every new session. What the relay rejected (it does not know the reader yet, his inbox is
+//! full) is sent again too, and before anything that was typed later.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -47,8 +48,24 @@ pub(crate) struct Conversation {
 struct Waiting {
     line: u64,
     payload: Vec<u8>,
-    sent: Option<Sequence>,
-    rejected: bool,
+    state: State,
+}
+
+/// What is known of a line that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// There was no session for it yet.
+    Unsent,
+    /// On its way under this sequence; after that rejection, when it is on its way again.
+    Sent(Sequence, Option<String>),
+    /// The relay could not keep it, for this reason.
+    Rejected(String),
+}
+
+impl Waiting {
+    fn is_one_of(&self, from: Sequence, to: Sequence) -> bool {
+        matches!(self.state, State::Sent(sequence, _) if (from..=to).contains(&sequence))
+    }
 }
 
 /// The channel of two devices: the first 32 bits of FNV-1a over both names in order, so that both ends compute the same.
@@ -86,7 +103,10 @@ impl Conversation {
 
     /// Lines whose fate is not known yet.
     pub(crate) fn undecided(&self) -> usize {
-        self.waiting.iter().filter(|waiting| !waiting.rejected).count()
+        self.waiting
+            .iter()
+            .filter(|waiting| !matches!(waiting.state, State::Rejected(_)))
+            .count()
     }
 
     /// A line was typed; it is sent when there is a session, now or later.
@@ -97,8 +117,7 @@ impl Conversation {
         self.waiting.push_back(Waiting {
             line,
             payload,
-            sent: None,
-            rejected: false,
+            state: State::Unsent,
         });
         if let Some(connection) = connection {
             self.send_waiting(connection)?;
@@ -116,14 +135,21 @@ impl Conversation {
         };
         connection.join(self.channel, &join)?;
         for waiting in &mut self.waiting {
-            (waiting.sent, waiting.rejected) = (None, false);
+            waiting.state = State::Unsent;
         }
         self.send_waiting(connection)
     }
 
-    fn send_waiting(&mut self, connection: &mut Connection) -> Result<(), ClientError> {
-        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.sent.is_none()) {
-            waiting.sent = Some(connection.send(FrameType::Msg, self.channel, &waiting.payload)?);
+    /// Sends what is not on its way: what is new, and first what was rejected.
+    pub(crate) fn send_waiting(&mut self, connection: &mut Connection) -> Result<(), ClientError> {
+        for waiting in &mut self.waiting {
+            let before = match &mut waiting.state {
+                State::Sent(..) => continue,
+                State::Rejected(why) => Some(std::mem::take(why)),
+                State::Unsent => None,
+            };
+            let sequence = connection.send(FrameType::Msg, self.channel, &waiting.payload)?;
+            waiting.state = State::Sent(sequence, before);
         }
         Ok(())
     }
@@ -184,26 +210,25 @@ impl Conversation {
         Some(Notice::Said { who, text: line.text })
     }
 
-    /// The relay decided on our lines `from..=to`.
+    /// The relay decided on our lines `from..=to`. Being rejected for the same reason again is no news.
     fn decided(&mut self, from: Sequence, to: Sequence, why: Option<&str>) -> Vec<Notice> {
         let mut notices = Vec::new();
-        for waiting in &mut self.waiting {
-            let concerns = waiting.sent.is_some_and(|sent| (from..=to).contains(&sent));
-            match why {
-                _ if !concerns => {}
-                Some(why) => {
-                    waiting.rejected = true;
-                    notices.push(Notice::Rejected {
-                        line: waiting.line,
-                        why: why.to_owned(),
-                    });
-                }
-                None => notices.push(Notice::Acknowledged { line: waiting.line }),
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.is_one_of(from, to)) {
+            let line = waiting.line;
+            match (why, &waiting.state) {
+                (Some(why), State::Sent(_, Some(before))) if before == why => {}
+                (Some(why), _) => notices.push(Notice::Rejected {
+                    line,
+                    why: why.to_owned(),
+                }),
+                (None, _) => notices.push(Notice::Acknowledged { line }),
+            }
+            if let Some(why) = why {
+                waiting.state = State::Rejected(why.to_owned());
             }
         }
         if why.is_none() {
-            self.waiting
-                .retain(|waiting| !waiting.sent.is_some_and(|sent| (from..=to).contains(&sent)));
+            self.waiting.retain(|waiting| !waiting.is_one_of(from, to));
         }
         notices
     }
@@ -215,9 +240,6 @@ impl Conversation {
             return Ok(Vec::new());
         }
         if presence.state.as_str() == "online" {
-            for waiting in self.waiting.iter_mut().filter(|waiting| waiting.rejected) {
-                (waiting.sent, waiting.rejected) = (None, false);
-            }
             self.send_waiting(connection)?;
         }
         let state = printable(presence.state.as_str());
@@ -232,7 +254,7 @@ impl Conversation {
 mod tests {
     use commucat_proto::{ChannelId, DeviceId, Sequence};
 
-    use super::{Conversation, Notice, channel_of, envelope};
+    use super::{Conversation, Notice, State, channel_of, envelope};
 
     fn device(name: &str) -> DeviceId {
         DeviceId::parse(name).expect("valid")
@@ -267,7 +289,7 @@ mod tests {
             conversation.say(text, None).expect("kept");
         }
         for (index, waiting) in conversation.waiting.iter_mut().enumerate() {
-            waiting.sent = Some(Sequence::new(10 + index as u32));
+            waiting.state = State::Sent(Sequence::new(10 + index as u32), None);
         }
         let notices = conversation.decided(Sequence::new(11), Sequence::new(11), None);
         assert_eq!(notices, [Notice::Acknowledged { line: 2 }]);
@@ -281,8 +303,28 @@ mod tests {
         );
         assert_eq!((conversation.waiting(), conversation.undecided()), (2, 1));
         let notices = conversation.decided(Sequence::new(1), Sequence::new(12), None);
-        assert_eq!(notices.len(), 2);
-        assert_eq!(conversation.waiting(), 0);
+        assert_eq!(notices, [Notice::Acknowledged { line: 3 }]);
+        assert_eq!((conversation.waiting(), conversation.undecided()), (1, 0));
+    }
+
+    #[test]
+    fn a_rejection_is_told_once_per_reason() {
+        let mut conversation = conversation();
+        conversation.say("one", None).expect("kept");
+        let told: Vec<usize> = ["unknown", "unknown", "inbox full"]
+            .into_iter()
+            .map(|why| {
+                let before = match &conversation.waiting[0].state {
+                    State::Rejected(before) => Some(before.clone()),
+                    _ => None,
+                };
+                conversation.waiting[0].state = State::Sent(Sequence::new(5), before);
+                conversation
+                    .decided(Sequence::new(5), Sequence::new(5), Some(why))
+                    .len()
+            })
+            .collect();
+        assert_eq!(told, [1, 0, 1]);
     }
 
     #[test]

@@ -18,13 +18,13 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use commucat_client::blocking::{Client, DriverError};
-use commucat_client::{Incoming, OsEntropy, StaticKey};
+use commucat_client::{Connection, Incoming, OsEntropy, StaticKey};
 use commucat_proto::Title;
 use commucat_proto::control::Problem;
 
 use crate::cli::Chat;
 use crate::error::LoadError;
-use crate::limits::{CHAT_WAITING, RECONNECT, RECONNECT_MAX};
+use crate::limits::{CHAT_RETRY, CHAT_WAITING, RECONNECT, RECONNECT_MAX};
 use crate::run::random;
 use crate::target::Target;
 use conversation::{Conversation, DELIVERY_ACK, Notice};
@@ -57,6 +57,7 @@ pub(crate) fn chat(arguments: &Chat) -> Result<(), LoadError> {
         deadline: arguments.timeout.map(|limit| now + seconds(limit)),
         linger: seconds(arguments.linger),
         quiet_since: None,
+        retry_at: None,
     };
     talk.run()
 }
@@ -92,6 +93,8 @@ struct Talk<'a> {
     linger: Duration,
     /// Since when there is nothing left to do but to linger.
     quiet_since: Option<Instant>,
+    /// When what was rejected is sent again.
+    retry_at: Option<Instant>,
 }
 
 impl Talk<'_> {
@@ -162,6 +165,7 @@ impl Talk<'_> {
                 });
             }
             self.check_deadline()?;
+            self.retry(client.connection())?;
             match client.recv(self.patience()) {
                 Ok(Some(Incoming::Problem(problem))) if is_final(&problem) => return Err(self.refused(&problem)),
                 Ok(Some(event @ (Incoming::Problem(_) | Incoming::Ended { .. }))) => {
@@ -192,11 +196,22 @@ impl Talk<'_> {
         self.quiet_since.get_or_insert_with(Instant::now).elapsed() >= self.linger
     }
 
+    /// Sends again, now and then, what the relay could not keep: the reader may have come, his inbox may have room.
+    fn retry(&mut self, connection: &mut Connection) -> Result<(), LoadError> {
+        if self.conversation.waiting() == self.conversation.undecided() {
+            self.retry_at = None;
+        } else if *self.retry_at.get_or_insert_with(|| Instant::now() + CHAT_RETRY) <= Instant::now() {
+            self.retry_at = None;
+            self.conversation.send_waiting(connection)?;
+        }
+        Ok(())
+    }
+
     /// How long nothing will be due.
     fn patience(&self) -> Duration {
         let now = Instant::now();
         let linger = self.quiet_since.map(|since| since + self.linger);
-        [linger, self.deadline]
+        [linger, self.deadline, self.retry_at]
             .into_iter()
             .flatten()
             .map(|moment| moment.saturating_duration_since(now))
@@ -227,7 +242,16 @@ impl Talk<'_> {
                     })?;
             }
             Notice::Acknowledged { line } => tell(&format!("line {line} acknowledged")),
-            Notice::Rejected { line, why } => tell(&format!("line {line} rejected: {why}")),
+            Notice::Rejected { line, why } => {
+                let peer = &self.arguments.to;
+                let meaning = match why.as_str() {
+                    "unknown" => format!("the relay has never seen {peer} and keeps nothing for strangers"),
+                    _ => format!("the relay could not keep it for {peer}"),
+                };
+                tell(&format!(
+                    "line {line} rejected: {why} ({meaning}); it is sent again while this chat is open"
+                ));
+            }
             Notice::Presence { who, state } => tell(&format!("{who} is {state}")),
         }
         Ok(())

@@ -5,6 +5,7 @@
 //! ```
 
 mod flow;
+mod ledger;
 mod payload;
 mod report;
 mod shared;
@@ -106,6 +107,7 @@ impl Threads {
                 payload: arguments.payload as usize,
                 window: arguments.window,
                 both: arguments.both,
+                ack_range: arguments.ack_range,
                 period_ns,
                 concurrency: CONCURRENCY,
             };

@@ -24,6 +24,7 @@ pub(crate) struct Report {
     pub(crate) payload: u32,
     pub(crate) window: u32,
     pub(crate) both: bool,
+    pub(crate) ack_range: bool,
     pub(crate) rate: Option<u64>,
     pub(crate) http: u8,
     pub(crate) tls: bool,
@@ -87,6 +88,7 @@ impl Report {
             payload: arguments.payload,
             window: arguments.window,
             both: arguments.both,
+            ack_range: arguments.ack_range,
             rate: arguments.rate,
             http: match arguments.reach.http {
                 crate::cli::Http::One => 1,

@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) payload: usize,
     pub(crate) window: u32,
     pub(crate) both: bool,
+    /// Offer `ack-range`.
+    pub(crate) ack_range: bool,
     /// Open loop: nanoseconds between two messages of one flow.
     pub(crate) period_ns: Option<u64>,
     /// Pairs that connect at once.
@@ -59,15 +61,19 @@ pub(crate) async fn work(plan: Plan, target: Target, shared: Arc<Shared>) -> Res
                 flow.pace(start_ns + spread * index as u64, period, &shared.moment(), &mut tally);
             });
         }
-        let mut in_flight = 0;
-        each(&flows, |_, flow| in_flight += flow.in_flight());
-        if phase == Phase::Done || (phase == Phase::Draining && in_flight == 0) {
+        let (mut in_flight, mut alive) = (0, false);
+        each(&flows, |_, flow| {
+            in_flight += flow.ledger.in_flight();
+            alive |= flow.is_alive();
+        });
+        // A relay that is gone ends the run, whatever the time.
+        if phase == Phase::Done || (phase == Phase::Draining && in_flight == 0) || !alive {
             break;
         }
         monoio::time::sleep(TICK).await;
     }
     let mut lost = 0;
-    each(&flows, |_, flow| lost += flow.lost_unmeasured());
+    each(&flows, |_, flow| lost += flow.ledger.lost_unmeasured());
     let mut total = tally.replace(Tally::new());
     total.lost_unmeasured = lost;
     Ok(total)
@@ -122,8 +128,8 @@ async fn open_pair(
 ) -> Result<Vec<Slot>, LoadError> {
     let channel = ChannelId::new(pair + 1);
     let (a, b) = (device(plan.run, pair, 'a')?, device(plan.run, pair, 'b')?);
-    let first = open_side(target, &a, &b, channel).await?;
-    let second = open_side(target, &b, &a, channel).await?;
+    let first = open_side(plan, target, &a, &b, channel).await?;
+    let second = open_side(plan, target, &b, &a, channel).await?;
     let (forth, back) = (Slot::default(), Slot::default());
     let side = |outgoing: &Slot, incoming: &Slot| Side {
         outgoing: Rc::clone(outgoing),
@@ -146,13 +152,18 @@ async fn open_pair(
 }
 
 async fn open_side(
+    plan: &Plan,
     target: &Target,
     own: &DeviceId,
     peer: &DeviceId,
     channel: ChannelId,
 ) -> Result<Establishing, LoadError> {
     let key = StaticKey::generate(&mut OsEntropy);
-    let mut session = establish(target, target.config(own.clone(), key), None).await?;
+    let mut config = target.config(own.clone(), key);
+    if plan.ack_range {
+        config.capabilities.push("ack-range".to_owned());
+    }
+    let mut session = establish(target, config, None).await?;
     // The relay is what is measured, so the two must not look for a way around it.
     let join = Join {
         members: vec![peer.clone()],
@@ -198,14 +209,14 @@ impl Handler for Side {
             Event::Frame(frame) if frame.kind == FrameType::Msg => {
                 self.arrived += 1;
                 match self.incoming.borrow_mut().as_mut() {
-                    Some(flow) => flow.arrive(frame.payload, self.now_ns, &mut tally),
+                    Some(flow) => flow.ledger.arrive(frame.payload, self.now_ns, &mut tally),
                     None => tally.corrupt += 1,
                 }
             }
             Event::Acknowledged { from, to, body, .. } => {
                 let rejected = body.is_some_and(|ack| !ack.rejected.is_empty());
                 if let Some(flow) = self.outgoing.borrow_mut().as_mut() {
-                    flow.acknowledge(from, to, rejected, self.now_ns, &mut tally);
+                    flow.ledger.acknowledge(from, to, rejected, self.now_ns, &mut tally);
                 }
             }
             _ => {}
