@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -50,6 +51,8 @@ impl Relay {
             command.arg("--shards").arg(shards.to_string());
         }
         let child = command
+            // Ctrl-C is for us: the relay ends by our SIGTERM, after the last frame.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)

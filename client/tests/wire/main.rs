@@ -2,6 +2,7 @@
 
 mod blocking;
 mod http2;
+mod link;
 mod relay;
 mod session;
 mod tls;

@@ -11,13 +11,17 @@ use rustls::{ServerConfig, ServerConnection};
 
 use crate::relay::Seeded;
 
-struct Certificate {
-    config: Arc<ServerConfig>,
-    pem: PathBuf,
+pub(crate) struct Certificate {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) pem: PathBuf,
 }
 
 /// A self-signed certificate for `localhost`, as a relay makes for development.
-fn certificate(name: &str, alpn: &[&[u8]], versions: &[&'static rustls::SupportedProtocolVersion]) -> Certificate {
+pub(crate) fn certificate(
+    name: &str,
+    alpn: &[&[u8]],
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> Certificate {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
     let pem = std::env::temp_dir().join(format!("commucat-client-{}-{name}.pem", std::process::id()));
     std::fs::write(&pem, made.cert.pem()).expect("a writable temporary directory");
@@ -42,7 +46,7 @@ impl Drop for Certificate {
     }
 }
 
-const TLS13: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
+pub(crate) const TLS13: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
 
 /// Client, server, and what lies on the wire between them.
 struct Pair {
