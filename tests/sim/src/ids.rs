@@ -4,6 +4,9 @@ use std::fmt;
 
 use commucat_proto::{DeviceId, FrameType};
 
+/// The relay's domain.
+pub(crate) const DOMAIN: &str = "relay.example";
+
 /// A person's device. Numbers past the population are devices that never say hello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct DeviceNo(pub(crate) u16);
@@ -24,7 +27,10 @@ impl DeviceNo {
 
     /// The number behind a wire name, when it is one of ours.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        name.strip_prefix("device-")?.parse().ok().map(Self)
+        let plain = name
+            .split_once('@')
+            .map_or(name, |(plain, domain)| if domain == DOMAIN { plain } else { name });
+        plain.strip_prefix("device-")?.parse().ok().map(Self)
     }
 }
 

@@ -7,12 +7,15 @@ use super::{Mood, People};
 use crate::check::Violation;
 use crate::fact::Fact;
 use crate::ground::Ground;
-use crate::ids::{self, DeviceNo, SessionNo};
+use crate::ids::{self, DOMAIN, DeviceNo, SessionNo};
 
 /// Devices that never say hello, for rosters.
 const GHOSTS: u16 = 2;
 /// A person that has so many bytes on the way waits.
 const PATIENCE: usize = 256 << 10;
+
+/// A domain that this relay does not reach.
+const ELSEWHERE: &str = "elsewhere.example";
 
 /// The frames people say, and how often.
 const KINDS: [(FrameType, u32); 6] = [
@@ -129,7 +132,14 @@ impl People {
                 members.push(member);
             }
         }
-        let Some(sequence) = session.client.join(channel, &members) else {
+        let mut names: Vec<String> = members.iter().map(|member| self.dice_name(*member)).collect();
+        if self.dice.below(20) == 0 {
+            names.push(format!("device-0@{ELSEWHERE}"));
+        }
+        let Some(session) = self.sessions.get_mut(&no) else {
+            return Ok(());
+        };
+        let Some(sequence) = session.client.join(channel, &names) else {
             return Ok(());
         };
         session.waiting.insert(sequence, "JOIN");
@@ -141,6 +151,16 @@ impl People {
             channel,
             sequence,
         })
+    }
+
+    /// A device has two names: the plain one, and the one with this server's domain.
+    fn dice_name(&mut self, device: DeviceNo) -> String {
+        let domain = if self.dice.below(8) == 0 {
+            format!("@{DOMAIN}")
+        } else {
+            String::new()
+        };
+        format!("{}{domain}", device.name())
     }
 
     fn leave(&mut self, no: SessionNo, ground: &mut Ground) -> Result<(), Violation> {

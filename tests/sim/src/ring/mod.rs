@@ -45,6 +45,9 @@ pub(crate) enum Completed {
     },
 }
 
+/// How long a connection waits in the listener's backlog before the full driver looks again.
+const BACKLOG_US: u64 = 50_000;
+
 /// What the shard did that the boundary forbids.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Breach {
@@ -101,6 +104,10 @@ impl Ring {
     ) -> Option<(u16, Completed)> {
         let socket = self.sockets.get_mut(&session)?;
         let table = &mut self.tables[usize::from(socket.shard)];
+        if table.live.len() >= weather.limits.connections as usize {
+            agenda.plan(BACKLOG_US, Event::Accept(session));
+            return None;
+        }
         let slot = table.free.pop().unwrap_or_else(|| {
             table.generations.push(0);
             table.generations.len() as u32 - 1

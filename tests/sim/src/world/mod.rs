@@ -23,7 +23,7 @@ use crate::check::{Checkers, Violation};
 use crate::dice::Dice;
 use crate::fact::{Fact, WireFrame};
 use crate::ground::Ground;
-use crate::ids::{DeviceNo, SessionNo, unmark};
+use crate::ids::{DOMAIN, DeviceNo, SessionNo, unmark};
 use crate::mesh::Mesh;
 use crate::people::People;
 use crate::ring::{Completed, Ring};
@@ -411,7 +411,7 @@ fn config(shards: u16, noise_key: StaticKey, weather: &Weather) -> ShardConfig {
         tls: None,
         noise_key: Arc::new(noise_key),
         prologue: Arc::from(commucat_crypto::DEFAULT_PROLOGUE),
-        domain: Arc::from("relay.example"),
+        domain: Arc::from(DOMAIN),
         hash_key: [0; 32],
         policy: Policy::default(),
         limits: weather.limits.clone(),
