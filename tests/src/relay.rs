@@ -171,6 +171,11 @@ impl Relay {
                 self.join_log();
                 panic!("the relay ended while starting: {}", self.log());
             };
+            if let Ok(banner) = serde_json::from_str::<serde_json::Value>(&line) {
+                self.url = banner["listening"].as_str().unwrap().to_owned();
+                self.noise_public = banner["noise_public"].as_str().unwrap().to_owned();
+                break;
+            }
             let mut words = line.split_whitespace();
             match words.next() {
                 Some("address") => self.url = words.next().unwrap().trim_end_matches(',').to_owned(),
@@ -218,22 +223,33 @@ fn command(folder: &Path) -> Command {
     command
 }
 
-/// Built on first use, so that a test never runs yesterday's server.
+/// Built on first use, so that a test never runs yesterday's server. `SERVER_BINARY` names another build to be tested.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build("commucat-server", "commucat-server"))
+    BINARY.get_or_init(|| match std::env::var_os("SERVER_BINARY") {
+        Some(path) => path.into(),
+        None => build("commucat-server"),
+    })
 }
 
-/// Builds a binary of the workspace in the profile of the tests and says where it is.
+/// Builds the workspace's binaries in the profile of the tests, as `cargo build` does it, and says where one of them is.
+/// All of them: a build of one package alone would choose other features, and build half of the dependencies again.
 ///
 /// # Panics
 /// When it does not build.
 #[must_use]
-pub fn build(package: &str, name: &str) -> PathBuf {
+pub fn build(name: &str) -> PathBuf {
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--package", package, "--bin", name, "--profile", profile])
-        .args(["--message-format", "json", "--offline"])
+        .args([
+            "build",
+            "--bins",
+            "--profile",
+            profile,
+            "--message-format",
+            "json",
+            "--offline",
+        ])
         .current_dir(crate::repository::root())
         .output()
         .unwrap();

@@ -141,3 +141,40 @@ fn the_plain_listener_speaks_to_a_proxy_on_the_same_host() {
     let answer = curl(&[&format!("http://{plain}/healthz")]).unwrap();
     assert_eq!((answer.status, answer.version.as_str()), (200, "1.1"));
 }
+
+#[test]
+fn the_trace_id_of_a_valid_traceparent_stands_in_the_log_lines_of_its_session() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let home = Home::new();
+    let relay = home.start(&["--log", "json"]);
+    let url = format!("{}/connect", relay.url());
+    // A frame of a type that does not exist ends the session with an ERROR, which is logged.
+    let connect = |traceparent: String| {
+        curl(&[
+            "--http2",
+            "--header",
+            &traceparent,
+            "--data-binary",
+            "\u{5}\u{7f}\u{1}\u{1}\u{1}x",
+            &url,
+        ])
+    };
+    let answer = connect(format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-01")).unwrap();
+    assert_eq!(answer.status, 200);
+    let _ = connect(format!(
+        "traceparent: 00-{}-0000000000000000-01",
+        TRACE.replace('4', "5")
+    ));
+    let (_, log) = relay.terminate();
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ends: Vec<_> = lines
+        .iter()
+        .filter(|line| line["message"] == "session ended with an error")
+        .collect();
+    assert_eq!(ends.len(), 2, "{log}");
+    assert_eq!(
+        (&ends[0]["trace"], &ends[0]["title"]),
+        (&TRACE.into(), &"Invalid Frame Type".into())
+    );
+    assert!(ends[1].get("trace").is_none(), "an invalid one is ignored: {}", ends[1]);
+}

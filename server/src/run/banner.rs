@@ -1,6 +1,7 @@
 //! The few lines a person needs once the server listens.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use tracing::info;
 
@@ -28,9 +29,20 @@ impl Banner<'_> {
         );
     }
 
+    /// For a program that started it: one object, as its log lines are.
+    pub(super) fn print_json(&self) {
+        let object = serde_json::json!({
+            "listening": self.url(),
+            "noise_public": self.info.noise_public,
+            "data": self.data(),
+            "shards": self.shards,
+        });
+        println!("{object}");
+    }
+
     /// For whoever started it in a terminal.
     pub(super) fn print(&self) {
-        let data = std::path::absolute(&self.config.data).unwrap_or_else(|_| self.config.data.clone());
+        let data = self.data();
         let everywhere = if self.address.ip().is_unspecified() {
             ", on every interface"
         } else {
@@ -56,6 +68,10 @@ impl Banner<'_> {
             self.shards,
             self.url(),
         );
+    }
+
+    fn data(&self) -> PathBuf {
+        std::path::absolute(&self.config.data).unwrap_or_else(|_| self.config.data.clone())
     }
 
     /// A URL that works on this host.

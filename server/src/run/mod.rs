@@ -105,8 +105,9 @@ pub fn run(config: &Config) -> Result<(), RunError> {
         shards: server.shards,
     };
     banner.log();
-    if config.log == LogFormat::Text {
-        banner.print();
+    match config.log {
+        LogFormat::Text => banner.print(),
+        LogFormat::Json => banner.print_json(),
     }
     let outcome = serve(&happened);
     server.end(outcome, config, &happened)
