@@ -10,6 +10,9 @@
 //! Invariant: `bytes()` is at most `outbox_bytes`, or one frame of any size, plus `media_bytes` and `control_bytes`.
 //! A payload is copied here once (small) or counted (large), and copied once more by `fill`.
 
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use bytes::Bytes;
 use commucat_proto::frame::{MAX_HEADER, write_header};
 use commucat_proto::{ChannelId, FrameType, Sequence};
@@ -69,8 +72,9 @@ pub(crate) struct Outbox {
     partial: Option<Partial>,
     /// Whole bulk records at the front that the kernel has and has not completed.
     in_flight: usize,
-    /// Live frames at the front that were stored as well when the queue spilled, and whose rows have not come back.
-    copied: usize,
+    /// Likenesses of the frames at the front that were stored as well when the queue spilled, and whose rows have not
+    /// come back.
+    copied: VecDeque<u64>,
     /// The one number that is kept for the last ERROR may be used.
     exhausted: bool,
 }
@@ -249,16 +253,19 @@ impl Outbox {
         self.in_flight + usize::from(matches!(self.partial, Some(Partial { lane: Which::Bulk, .. })))
     }
 
-    /// Gives every live storable frame that is not known to have arrived, in order. Returns how many of them have begun
-    /// to leave.
-    fn give_back(&self, mut each: impl FnMut(Opaque<'_>)) -> usize {
+    /// Gives every live storable frame that is not known to have arrived, in order. Returns the likenesses of those that
+    /// have begun to leave.
+    fn give_back(&self, mut each: impl FnMut(Opaque<'_>)) -> VecDeque<u64> {
         let begun = self.begun();
-        let mut copied = 0;
+        let mut copied = VecDeque::new();
         for index in 0..self.bulk.len() {
             self.bulk.with(index, |record, payload| {
                 if record.row.is_none() && !record.skipped {
-                    copied += usize::from(index < begun);
-                    each(opaque(record, payload));
+                    let frame = opaque(record, payload);
+                    if index < begun {
+                        copied.push_back(likeness(frame));
+                    }
+                    each(frame);
                 }
             });
         }
@@ -286,23 +293,34 @@ impl Outbox {
 
     /// A replayed row: queued, or recognised as a frame that has begun to leave already. Says whether it has arrived.
     pub(crate) fn push_row(&mut self, frame: Opaque<'_>, row: RowId, left: bool) -> bool {
-        if self.copied == 0 {
-            let at = self.bulk.len();
-            self.push_bulk(frame, Some(row));
-            if left {
-                self.bulk.skip(frame.channel, at);
+        if !self.copied.is_empty() {
+            // Copies whose rows have expired in the inbox are missing: those before the one that matches, or all.
+            let like = likeness(frame);
+            let expired = self.copied.iter().position(|copy| *copy == like);
+            for _ in 0..expired.unwrap_or(self.copied.len()) {
+                self.claim_copy(RowId::default());
             }
-            return false;
+            if expired.is_some() {
+                return self.claim_copy(row);
+            }
         }
-        let still: Vec<usize> = (0..self.bulk.len())
-            .filter(|index| {
-                self.bulk
-                    .get(*index)
-                    .is_some_and(|record| record.row.is_none() && !record.skipped)
-            })
-            .collect();
-        let arrived = still.len() < self.copied;
-        self.copied -= 1;
+        let at = self.bulk.len();
+        self.push_bulk(frame, Some(row));
+        if left {
+            self.bulk.skip(frame.channel, at);
+        }
+        false
+    }
+
+    /// Gives the first copy its row; says whether its frame has arrived already.
+    fn claim_copy(&mut self, row: RowId) -> bool {
+        let unclaimed = |index: &usize| {
+            let record = self.bulk.get(*index);
+            record.is_some_and(|record| record.row.is_none() && !record.skipped)
+        };
+        let still: Vec<usize> = (0..self.bulk.len()).filter(unclaimed).collect();
+        let arrived = still.len() < self.copied.len();
+        self.copied.pop_front();
         if !arrived && let Some(index) = still.first() {
             self.bulk.set_row(*index, row);
         }
@@ -387,6 +405,13 @@ fn opaque<'a>(record: &'a Record, payload: &'a [u8]) -> Opaque<'a> {
             Body::Inline(_) => None,
         },
     }
+}
+
+/// Tells copies of frames apart when they come back as rows.
+fn likeness(frame: Opaque<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (frame.kind.code(), frame.channel.get(), frame.payload).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Writes the bytes `range` of header and payload, seen as one run.
