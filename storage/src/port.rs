@@ -126,7 +126,8 @@ impl Port {
         Ok(())
     }
 
-    /// The next answer. After `None` the next answer wakes the owner.
+    /// The next answer. Only after `None` does the next answer wake the owner again: whoever goes to sleep has seen `None`
+    /// first.
     pub fn try_next(&mut self) -> Option<Completion> {
         let Weighed { what, bytes } = self.shared.completions.pop().or_else(|| {
             // From here on a completion rings again; one that came just before is found by the second look.

@@ -39,7 +39,7 @@ struct Staged {
     batch: OwnedWriteBatch,
     /// Numbers the batches; `Inbox::staged_in` refers to it.
     number: u64,
-    /// Requests that staged something in this batch.
+    /// Requests served since the last batch, whatever came of them: each may have moved the cache on.
     requests: usize,
     /// Devices, profiles or handles are among it.
     people: bool,
@@ -117,6 +117,7 @@ impl Engine {
 
     fn serve(&mut self, request: &Request) -> Result<Reply, Fault> {
         let (tables, staged) = (&self.tables, &mut self.staged);
+        staged.requests += 1;
         let reply = match request {
             Request::Lookup { device, user, handle } => {
                 return people::lookup(tables, device, user.as_ref(), handle.as_ref());
@@ -184,7 +185,6 @@ impl Engine {
                 Reply::Done
             }
         };
-        staged.requests += 1;
         Ok(reply)
     }
 

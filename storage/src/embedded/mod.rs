@@ -171,3 +171,72 @@ impl Store for EmbeddedStore {
         self.step(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use commucat_proto::DeviceId;
+
+    use super::*;
+
+    fn opened() -> (tempfile::TempDir, EmbeddedStore) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
+        (folder, store)
+    }
+
+    fn probe(store: &EmbeddedStore) -> Result<Reply, StoreError> {
+        store.carry_out(&[Request::Probe]).remove(0)
+    }
+
+    #[test]
+    fn a_failed_store_says_why_and_works_again_after_a_while() {
+        let (_folder, store) = opened();
+        fail(&mut store.lock(), "the disk went away".to_owned());
+        let why = StoreError::Unavailable("the disk went away".to_owned());
+        assert_eq!(probe(&store), Err(why.clone()));
+        store.step(Wall(0));
+        assert_eq!(probe(&store), Err(why), "not before its time");
+        if let State::Failed { retry_at, .. } = &mut *store.lock() {
+            *retry_at = Instant::now();
+        }
+        assert_eq!(probe(&store), Ok(Reply::Done));
+    }
+
+    #[test]
+    fn a_panic_in_a_batch_fails_the_store_instead_of_going_on_with_what_it_left() {
+        let (_folder, store) = opened();
+        std::thread::scope(|scope| {
+            let panicked = scope.spawn(|| {
+                let _held = store.lock();
+                panic!("on purpose");
+            });
+            assert!(panicked.join().is_err());
+        });
+        assert!(matches!(probe(&store), Err(StoreError::Unavailable(_))));
+    }
+
+    #[test]
+    fn one_corrupt_inbox_leaves_the_others_alone() {
+        let (folder, store) = opened();
+        drop(store);
+        let tables = Tables::open(&folder.path().join("store"), 1 << 20).unwrap();
+        let (ada, bob) = (DeviceId::parse("ada").unwrap(), DeviceId::parse("bob").unwrap());
+        for device in [&ada, &bob] {
+            tables.devices.insert(device.as_str(), "x").unwrap();
+        }
+        tables.inbox_offset.insert(keys::inbox(&ada), [1, 2, 3]).unwrap();
+        drop(tables);
+        let store = EmbeddedStore::open(folder.path(), Options::default()).unwrap();
+        let upto = crate::api::RowId(1);
+        let answers = store.carry_out(&[
+            Request::Delivered { device: ada, upto },
+            Request::Delivered { device: bob, upto },
+        ]);
+        let Err(StoreError::Unavailable(why)) = &answers[0] else {
+            panic!("{answers:?}")
+        };
+        assert!(why.contains("inbox_offset"), "{why}");
+        assert_eq!(answers[1], Ok(Reply::Done));
+        store.step(Wall(0));
+    }
+}

@@ -141,3 +141,42 @@ fn user_value(profile: &Profile, created_at: u64) -> UserValue {
         created_at,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::values::decode;
+
+    #[test]
+    fn a_founding_leaves_its_audit_row() {
+        let folder = tempfile::tempdir().unwrap();
+        Tables::create(folder.path()).unwrap();
+        let tables = Tables::open(folder.path(), 1 << 20).unwrap();
+        let device = DeviceId::parse("ada").unwrap();
+        let profile = Profile {
+            id: UserId::parse("user").unwrap(),
+            handle: Handle::parse("ada").unwrap(),
+            display_name: None,
+            avatar_url: None,
+        };
+        let new = Founding {
+            device: &device,
+            static_key: [7; 32],
+            profile: &profile,
+            at: Wall(42),
+            event: 5,
+        };
+        let mut batch = tables.db.batch();
+        found(&tables, &mut batch, &new).unwrap();
+        assert!(tables.device_key_event.is_empty().unwrap(), "nothing before the commit");
+        batch.commit().unwrap();
+        let stored = tables.device_key_event.get(5_u64.to_be_bytes()).unwrap().unwrap();
+        let event: KeyEventValue = decode("device_key_event", &stored).unwrap();
+        let expected = KeyEventValue {
+            device: "ada".to_owned(),
+            public_key: [7; 32],
+            at: 42,
+        };
+        assert_eq!(event, expected);
+    }
+}

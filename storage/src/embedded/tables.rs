@@ -115,3 +115,62 @@ impl Tables {
         batch.insert(&self.meta, PROBE_KEY, [1]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn created() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        Tables::create(folder.path()).unwrap();
+        folder
+    }
+
+    fn rewrite_format(folder: &Path, change: impl FnOnce(&Keyspace) -> fjall::Result<()>) {
+        let tables = Tables::open(folder, 1 << 20).unwrap();
+        change(&tables.meta).unwrap();
+        tables.db.persist(DURABLE).unwrap();
+    }
+
+    #[test]
+    fn a_format_of_another_release_is_refused_with_what_to_do() {
+        let folder = created();
+        rewrite_format(folder.path(), |meta| meta.insert(FORMAT_KEY, 9_u32.to_be_bytes()));
+        let error = Tables::open(folder.path(), 1 << 20).map(|_| ()).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                OpenError::UnknownFormat {
+                    found: 9,
+                    known: FORMAT,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(error.to_string().contains("upgrade this one"), "{error}");
+    }
+
+    #[test]
+    fn a_store_without_a_readable_format_is_damaged() {
+        for change in [None, Some(&b"x"[..])] {
+            let folder = created();
+            rewrite_format(folder.path(), |meta| match change {
+                None => meta.remove(FORMAT_KEY),
+                Some(text) => meta.insert(FORMAT_KEY, text),
+            });
+            let error = Tables::open(folder.path(), 1 << 20).map(|_| ()).unwrap_err();
+            assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn key_events_are_numbered_on_from_the_last() {
+        let folder = created();
+        let tables = Tables::open(folder.path(), 1 << 20).unwrap();
+        assert_eq!(tables.next_event().unwrap(), 1);
+        tables.device_key_event.insert(255_u64.to_be_bytes(), "x").unwrap();
+        tables.device_key_event.insert(256_u64.to_be_bytes(), "x").unwrap();
+        assert_eq!(tables.next_event().unwrap(), 257);
+    }
+}

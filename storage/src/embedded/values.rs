@@ -175,3 +175,86 @@ where
 pub(super) fn corrupt(table: &'static str, detail: String) -> Fault {
     Fault::Corrupt { table, detail }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn envelope(payload: Vec<u8>) -> Envelope {
+        Envelope {
+            kind: FrameType::Msg,
+            channel: ChannelId::new(0x0102_0304),
+            payload: payload.into(),
+            expires_at: Wall(5),
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_format_1_stay_what_they_are() {
+        let row = encode_row(&envelope(b"abc".to_vec()), 9).unwrap();
+        let mut expected = vec![VERSION, 37, 0, 0, 0];
+        expected.extend(b"abc");
+        expected.push(FrameType::Msg.code());
+        expected.extend(0x0102_0304_u32.to_le_bytes());
+        expected.extend(5_u64.to_le_bytes());
+        expected.extend(9_u64.to_le_bytes());
+        // Where the payload lies, counted from here, and its length.
+        expected.extend((-24_i32).to_le_bytes());
+        expected.extend(3_u32.to_le_bytes());
+        assert_eq!(row, expected);
+        let read = decode_row(&row).unwrap();
+        assert_eq!((read.envelope, read.total_bytes), (envelope(b"abc".to_vec()), 9));
+    }
+
+    #[test]
+    fn an_unknown_version_is_named() {
+        let mut row = encode_row(&envelope(vec![]), 0).unwrap();
+        row[0] = 7;
+        let fault = decode_row(&row).map(|_| ()).unwrap_err();
+        assert!(fault.to_string().contains("unknown version 7"), "{fault}");
+    }
+
+    #[test]
+    fn a_frame_that_is_never_stored_is_corrupt() {
+        for kind in FrameType::ALL {
+            let row = encode_row(
+                &Envelope {
+                    kind,
+                    ..envelope(vec![1])
+                },
+                1,
+            )
+            .unwrap();
+            assert_eq!(decode_row(&row).is_ok(), kind.is_storable(), "{kind:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_value_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut framed = bytes.clone();
+            framed.splice(..0, [VERSION, 0, 0, 0, 0]);
+            let len = (framed.len() as u32).to_le_bytes();
+            framed[1..HEAD].copy_from_slice(&len);
+            for bytes in [bytes, framed] {
+                let _ = decode_row(&bytes);
+                let _ = decode_row_head(&bytes);
+                let _ = decode::<DeviceValue>("devices", &bytes);
+                let _ = decode::<UserValue>("users", &bytes);
+                let _ = decode::<OffsetValue>("inbox_offset", &bytes);
+            }
+        }
+
+        #[test]
+        fn a_cut_or_lengthened_row_is_an_error(
+            payload in proptest::collection::vec(any::<u8>(), 0..100), cut in any::<prop::sample::Index>(),
+        ) {
+            let row = encode_row(&envelope(payload), 1).unwrap();
+            prop_assert!(decode_row(&row[..cut.index(row.len())]).is_err());
+            let longer: Vec<u8> = row.iter().copied().chain([0]).collect();
+            prop_assert!(decode_row(&longer).is_err());
+        }
+    }
+}
