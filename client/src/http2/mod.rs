@@ -5,7 +5,7 @@
 //! before it feeds more; a caller that stops feeding stops the server.
 //!
 //! Invariant: `receive` consumes every byte. DATA is passed on as it comes; of other frames at most one is kept, whole,
-//! and it is at most [`HTTP2_FRAME`] long.
+//! and it is at most [`HTTP2_FRAME`](crate::limits::HTTP2_FRAME) long.
 
 mod flow;
 mod frame;

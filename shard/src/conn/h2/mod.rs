@@ -2,7 +2,7 @@
 //!
 //! [`H2::next`] is pulled by the connection layer, which keeps what it has not consumed. DATA is never buffered: a frame
 //! that arrives in pieces yields a piece at a time, borrowed from the input. A header block is collected until it is whole,
-//! up to [`limits::H2_BLOCK`], and freed. An idle connection holds its open streams (48 octets each) and what the peer's
+//! up to [`limits::H2_BLOCK`](crate::conn::limits::H2_BLOCK), and freed. An idle connection holds its open streams (48 octets each) and what the peer's
 //! encoder put into the HPACK table; nothing else.
 //!
 //! Flow: replies that the protocol owes (SETTINGS, acknowledgements, WINDOW_UPDATE, RST_STREAM, GOAWAY) collect in
@@ -11,7 +11,7 @@
 //! and [`H2Event::Writable`] says when more fits. Data that does not fit stays with the caller: a peer that never opens
 //! its window costs nothing here.
 //!
-//! Abuse: each kind has a named limit in [`limits`], and ends in `ENHANCE_YOUR_CALM`. Time only comes in through
+//! Abuse: each kind has a named limit in [`limits`](crate::conn::limits), and ends in `ENHANCE_YOUR_CALM`. Time only comes in through
 //! [`H2::tick`].
 //!
 //! Invariant: a stream is in `streams` exactly while one of its directions is open; frames for streams that are gone are
