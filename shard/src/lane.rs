@@ -15,7 +15,7 @@ use crate::outbox::Opaque;
 /// Payloads from this size on are counted instead of copied, where more than one recipient shares them.
 pub(crate) const SHARE_FROM: usize = 4096;
 
-/// An empty lane gives its memory back above this.
+/// An idle lane gives its memory back above this.
 const KEEP_BYTES: usize = 4096;
 
 /// What a queued frame costs besides its payload.
@@ -145,16 +145,18 @@ impl Lane {
         if let Body::Inline(length) = record.body {
             self.inline.drain(..length as usize);
         }
-        if self.records.is_empty() {
-            self.rest();
-        }
     }
 
-    fn rest(&mut self) {
-        if self.inline.capacity() > KEEP_BYTES {
+    /// Empty, with more memory than an idle connection should keep.
+    pub(crate) fn is_fat(&self) -> bool {
+        let records = self.records.capacity() * size_of::<Record>();
+        self.is_empty() && (self.inline.capacity() > KEEP_BYTES || records > KEEP_BYTES)
+    }
+
+    /// Gives that memory back.
+    pub(crate) fn slim(&mut self) {
+        if self.is_fat() {
             self.inline = VecDeque::new();
-        }
-        if self.records.capacity() * size_of::<Record>() > KEEP_BYTES {
             self.records = VecDeque::new();
         }
     }
@@ -173,9 +175,6 @@ impl Lane {
                 self.tail -= u64::from(bytes);
             }
         }
-        if self.records.is_empty() {
-            self.rest();
-        }
     }
 
     /// Moves everything of `other` behind what is here.
@@ -188,7 +187,6 @@ impl Lane {
         self.tail += other.inline.len() as u64;
         self.inline.append(&mut other.inline);
         self.bytes += std::mem::take(&mut other.bytes);
-        other.rest();
     }
 
     fn offset(&self, record: &Record) -> usize {

@@ -90,6 +90,9 @@ pub struct Shard {
     /// Tunnels that wait until the shard has less in flight.
     short_of_credit: Vec<TunnelId>,
 
+    /// Tunnels whose outboxes keep memory for the next burst, and will give it back if none comes.
+    fat: Vec<TunnelId>,
+
     fx: Effects,
     buffers: Buffers,
     scratch: Vec<u8>,
@@ -139,6 +142,7 @@ impl Shard {
             dirty_conns: Vec::new(),
             wakes: Vec::new(),
             short_of_credit: Vec::new(),
+            fat: Vec::new(),
             fx: Effects::default(),
             buffers: Buffers::default(),
             scratch: Vec::new(),
@@ -335,6 +339,7 @@ impl Shard {
                 Owner::Conn(id) => self.conn_expired(id),
                 Owner::Tunnel(id) => self.tunnel_expired(id),
                 Owner::Home(key) => self.home_expired(key),
+                Owner::Slim => self.slim(),
                 Owner::Drain => self.drain_expired(),
             }
         }

@@ -159,6 +159,20 @@ impl Outbox {
         self.control.bytes() + self.bulk.bytes() + self.media.bytes() + self.held.bytes()
     }
 
+    /// Whether `slim` would give memory back.
+    pub(crate) fn is_fat(&self) -> bool {
+        [&self.control, &self.bulk, &self.media, &self.held]
+            .into_iter()
+            .any(Lane::is_fat)
+    }
+
+    /// Empty lanes give back what a burst has made them take.
+    pub(crate) fn slim(&mut self) {
+        for lane in [&mut self.control, &mut self.bulk, &mut self.media, &mut self.held] {
+            lane.slim();
+        }
+    }
+
     /// Whether `fill` would write anything.
     pub(crate) fn has_unsent(&self) -> bool {
         self.partial.is_some() || !self.control.is_empty() || !self.media.is_empty() || self.bulk.len() > self.in_flight

@@ -63,6 +63,8 @@ pub(crate) struct Tunnel {
     pub(crate) armed: Option<Now>,
     /// On the shard's list of tunnels to flush.
     pub(crate) dirty: bool,
+    /// On the shard's list of tunnels that keep memory.
+    pub(crate) fat: bool,
 }
 
 #[derive(Debug, Default)]

@@ -117,6 +117,7 @@ impl Shard {
             end_by: None,
             armed: None,
             dirty: false,
+            fat: false,
         });
         if let Some(mut tunnel) = self.tunnels.take(id) {
             self.arm(&mut tunnel, hello_by);

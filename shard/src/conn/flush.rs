@@ -1,5 +1,7 @@
 //! Downwards: what is owed to a connection becomes plain text once, sealed once, and one send.
 
+use std::time::Duration;
+
 use crate::Shard;
 use crate::conn::exchange::Exchange;
 use crate::conn::h2::{Code, H2};
@@ -9,8 +11,12 @@ use crate::input::ConnId;
 use crate::mesh::message::TunnelId;
 use crate::outbox::Filled;
 use crate::session::State;
+use crate::timer::Owner;
 use crate::tunnel::{Phase, Stall, Tunnel};
 use commucat_proto::Title;
+
+/// How long an outbox keeps memory it does not use.
+const SLIM_AFTER: Duration = Duration::from_secs(1);
 
 impl Shard {
     pub(crate) fn flush_conns(&mut self) {
@@ -233,10 +239,30 @@ impl Shard {
             self.wakes.push(id);
         }
         self.touch_if_draining(&mut tunnel);
+        self.note_fat(&mut tunnel);
         self.tunnels.put(tunnel);
         if let (Some(row), Some(key)) = (row, key) {
             self.rows_arrived(key, row);
         }
         self.fetch(id);
+    }
+
+    /// A lane keeps its memory from burst to burst, so that a busy session allocates nothing; an idle one gives it back.
+    fn note_fat(&mut self, tunnel: &mut Tunnel) {
+        if tunnel.outbox.is_fat() && !std::mem::replace(&mut tunnel.fat, true) {
+            if self.fat.is_empty() {
+                self.timers.arm(self.at.now + SLIM_AFTER, Owner::Slim);
+            }
+            self.fat.push(tunnel.id);
+        }
+    }
+
+    pub(crate) fn slim(&mut self) {
+        for id in std::mem::take(&mut self.fat) {
+            if let Some(tunnel) = self.tunnels.get_mut(id) {
+                tunnel.fat = false;
+                tunnel.outbox.slim();
+            }
+        }
     }
 }
