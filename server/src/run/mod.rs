@@ -157,7 +157,8 @@ fn start(config: &Config, booted: Booted, events: Sender<Event>) -> Result<Serve
     let mesh = endpoints[0].watch();
     let control = Arc::new(Control::new(shards));
     let clock = Clock::start();
-    let template = shard_config(config, &booted, shards)?;
+    let mut template = shard_config(config, &booted, shards)?;
+    template.limits.connections = ring.connections;
     let seeds = endpoints
         .into_iter()
         .map(|endpoint| Seed {

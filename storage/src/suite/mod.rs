@@ -81,7 +81,6 @@ macro_rules! conformance {
     };
     (@of $module:ident $fixture:ty, $run:path: $($name:ident)*) => {
         mod $module {
-            #[allow(unused_imports)]
             use super::*;
             $(
                 #[test]
