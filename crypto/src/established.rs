@@ -54,9 +54,7 @@ impl Transport {
     /// [`NoiseError::Forged`] when it is not the peer's next message; `out` is then as it was, and the session is over.
     pub fn open(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), NoiseError> {
         within(message.len(), MAX_MESSAGE)?;
-        append(out, message.len(), |room| {
-            self.0.read_message(message, room)
-        })
+        append(out, message.len(), |room| self.0.read_message(message, room))
     }
 }
 
@@ -67,11 +65,7 @@ impl fmt::Debug for Transport {
 }
 
 pub(crate) fn remote_static(state: &HandshakeState) -> Option<PublicKey> {
-    state
-        .get_remote_static()?
-        .try_into()
-        .ok()
-        .map(PublicKey::from_bytes)
+    state.get_remote_static()?.try_into().ok().map(PublicKey::from_bytes)
 }
 
 pub(crate) fn handshake_hash(state: &HandshakeState) -> [u8; 32] {

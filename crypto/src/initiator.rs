@@ -96,10 +96,7 @@ impl InitiatorReady {
     }
 
     /// [`InitiatorReady::proof`] with a payload, which CCP-1 does not use and the public test vectors do.
-    pub(crate) fn proof_with(
-        mut self,
-        payload: &[u8],
-    ) -> Result<(Vec<u8>, Established), NoiseError> {
+    pub(crate) fn proof_with(mut self, payload: &[u8]) -> Result<(Vec<u8>, Established), NoiseError> {
         match self.pattern {
             Pattern::Xk => {
                 let message = write(&mut self.state, payload)?;

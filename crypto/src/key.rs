@@ -134,9 +134,7 @@ impl StaticKey {
     pub(crate) fn agree(&self, other: &PublicKey) -> Option<Zeroizing<[u8; KEY_LEN]>> {
         let scalar = x25519_dalek::StaticSecret::from(*self.secret);
         let shared = scalar.diffie_hellman(&x25519_dalek::PublicKey::from(other.0));
-        shared
-            .was_contributory()
-            .then(|| Zeroizing::new(shared.to_bytes()))
+        shared.was_contributory().then(|| Zeroizing::new(shared.to_bytes()))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use snow::HandshakeState;
 use snow::params::{
-    BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HandshakeModifierList, HandshakePattern,
-    HashChoice, NoiseParams,
+    BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HandshakeModifierList, HandshakePattern, HashChoice,
+    NoiseParams,
 };
 
 use crate::entropy::Entropy;

@@ -45,8 +45,7 @@ impl CryptoResolver for Primitives {
     }
 
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
-        (*choice == HashChoice::Blake2s)
-            .then(|| Box::new(Blake2s(Blake2s256::new())) as Box<dyn Hash>)
+        (*choice == HashChoice::Blake2s).then(|| Box::new(Blake2s(Blake2s256::new())) as Box<dyn Hash>)
     }
 
     fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
@@ -111,16 +110,10 @@ impl Dh for X25519 {
     }
 
     fn dh(&self, public: &[u8], out: &mut [u8]) -> Result<(), snow::Error> {
-        let (Some(public), Some(out)) = (
-            public.first_chunk::<KEY_LEN>(),
-            out.first_chunk_mut::<KEY_LEN>(),
-        ) else {
+        let (Some(public), Some(out)) = (public.first_chunk::<KEY_LEN>(), out.first_chunk_mut::<KEY_LEN>()) else {
             return Err(snow::Error::Dh);
         };
-        let shared = self
-            .0
-            .agree(&PublicKey::from_bytes(*public))
-            .ok_or(snow::Error::Dh)?;
+        let shared = self.0.agree(&PublicKey::from_bytes(*public)).ok_or(snow::Error::Dh)?;
         *out = *shared;
         Ok(())
     }
@@ -161,16 +154,8 @@ impl Cipher for ChaChaPoly {
         plaintext.len() + TAG_LEN
     }
 
-    fn decrypt(
-        &self,
-        counter: u64,
-        authtext: &[u8],
-        ciphertext: &[u8],
-        out: &mut [u8],
-    ) -> Result<usize, snow::Error> {
-        let (text, tag) = ciphertext
-            .split_last_chunk::<TAG_LEN>()
-            .ok_or(snow::Error::Decrypt)?;
+    fn decrypt(&self, counter: u64, authtext: &[u8], ciphertext: &[u8], out: &mut [u8]) -> Result<usize, snow::Error> {
+        let (text, tag) = ciphertext.split_last_chunk::<TAG_LEN>().ok_or(snow::Error::Decrypt)?;
         let out = out.get_mut(..text.len()).ok_or(snow::Error::Decrypt)?;
         out.copy_from_slice(text);
         self.cipher()

@@ -34,9 +34,7 @@ impl Responder {
     ) -> Result<ResponderHello, NoiseError> {
         within(message.len(), MAX_MESSAGE)?;
         let mut state = pattern.responder(key, prologue, entropy)?;
-        append(&mut Vec::new(), message.len(), |room| {
-            state.read_message(message, room)
-        })?;
+        append(&mut Vec::new(), message.len(), |room| state.read_message(message, room))?;
         Ok(ResponderHello { pattern, state })
     }
 }
@@ -59,11 +57,7 @@ impl ResponderHello {
     ///
     /// # Errors
     /// [`NoiseError::TooLong`] for a payload that no message has room for.
-    pub fn write_auth(
-        mut self,
-        payload: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<ResponderAwait, NoiseError> {
+    pub fn write_auth(mut self, payload: &[u8], out: &mut Vec<u8>) -> Result<ResponderAwait, NoiseError> {
         within(payload.len(), MAX_MESSAGE - MESSAGE_2_OVERHEAD)?;
         append(out, payload.len() + MESSAGE_2_OVERHEAD, |room| {
             self.state.write_message(payload, room)
@@ -73,10 +67,7 @@ impl ResponderHello {
             Pattern::Xk => Proof::Message3(self.state),
             Pattern::Ik => Proof::FirstTransport(Established::from_state(self.state)?),
         };
-        Ok(ResponderAwait {
-            handshake_hash,
-            proof,
-        })
+        Ok(ResponderAwait { handshake_hash, proof })
     }
 }
 
@@ -108,9 +99,7 @@ impl ResponderAwait {
         within(message.len(), MAX_MESSAGE)?;
         match self.proof {
             Proof::Message3(mut state) => {
-                append(&mut Vec::new(), message.len(), |room| {
-                    state.read_message(message, room)
-                })?;
+                append(&mut Vec::new(), message.len(), |room| state.read_message(message, room))?;
                 Established::from_state(state)
             }
             Proof::FirstTransport(mut session) => {

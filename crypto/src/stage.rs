@@ -43,9 +43,7 @@ impl Stage for NoiseStage {
 
     fn open(&mut self, outer: &[u8], inner: &mut Vec<u8>) -> Result<usize, NoiseStageError> {
         let mut rest = outer;
-        while let Some((declared, prefix)) =
-            varint::decode(rest).map_err(|varint::Overflow| NoiseStageError::Length)?
-        {
+        while let Some((declared, prefix)) = varint::decode(rest).map_err(|varint::Overflow| NoiseStageError::Length)? {
             let len = usize::try_from(declared).unwrap_or(usize::MAX);
             // Refused from its length alone, so that nobody buffers for it.
             within(len, MAX_MESSAGE)?;

@@ -66,15 +66,7 @@ fn key(secret: &str) -> StaticKey {
 fn start(pattern: Pattern) -> (InitiatorHello, Vec<u8>) {
     let server: PublicKey = RESP_PUBLIC.parse().unwrap();
     let entropy = &mut Fixed(INIT_EPHEMERAL);
-    Initiator::start_with(
-        pattern,
-        &key(INIT_STATIC),
-        server,
-        PROLOGUE,
-        entropy,
-        PAYLOADS[0],
-    )
-    .unwrap()
+    Initiator::start_with(pattern, &key(INIT_STATIC), server, PROLOGUE, entropy, PAYLOADS[0]).unwrap()
 }
 
 #[test]
@@ -88,14 +80,7 @@ fn xk_answers_as_known() {
     assert_eq!(hex::encode(&message_1), XK[0]);
 
     let entropy = &mut Fixed(RESP_EPHEMERAL);
-    let server = Responder::read_hello(
-        Pattern::Xk,
-        &key(RESP_STATIC),
-        PROLOGUE,
-        &message_1,
-        entropy,
-    )
-    .unwrap();
+    let server = Responder::read_hello(Pattern::Xk, &key(RESP_STATIC), PROLOGUE, &message_1, entropy).unwrap();
     let mut message_2 = Vec::new();
     let server = server.write_auth(PAYLOADS[1], &mut message_2).unwrap();
     assert_eq!(hex::encode(&message_2), XK[1]);
@@ -131,14 +116,7 @@ fn ik_answers_as_known() {
     assert_eq!(hex::encode(&message_1), IK[0]);
 
     let entropy = &mut Fixed(RESP_EPHEMERAL);
-    let server = Responder::read_hello(
-        Pattern::Ik,
-        &key(RESP_STATIC),
-        PROLOGUE,
-        &message_1,
-        entropy,
-    )
-    .unwrap();
+    let server = Responder::read_hello(Pattern::Ik, &key(RESP_STATIC), PROLOGUE, &message_1, entropy).unwrap();
     assert_eq!(server.proven_static(), Some(key(INIT_STATIC).public()));
     let mut message_2 = Vec::new();
     let server = server.write_auth(PAYLOADS[1], &mut message_2).unwrap();
@@ -152,12 +130,7 @@ fn ik_answers_as_known() {
     assert_eq!(hex::encode(client.handshake_hash), IK_HASH);
     // The vector's first transport message has content, so it opens, and is no proof.
     let refused = server.finish(&proof).unwrap_err();
-    assert_eq!(
-        refused,
-        NoiseError::ProofNotEmpty {
-            len: PAYLOADS[2].len()
-        }
-    );
+    assert_eq!(refused, NoiseError::ProofNotEmpty { len: PAYLOADS[2].len() });
 
     let mut opened = Vec::new();
     client

@@ -3,8 +3,7 @@
 use commucat_crypto::{DEFAULT_PROLOGUE, Initiator, NoiseError, Pattern, Responder, StaticKey};
 
 use crate::support::{
-    PATTERNS, Seeded, client_key, establish, read_hello, read_hello_with, server_key, start,
-    start_to,
+    PATTERNS, Seeded, client_key, establish, read_hello, read_hello_with, server_key, start, start_to,
 };
 
 #[test]
@@ -12,10 +11,7 @@ fn a_hello_for_another_server_is_refused() {
     let other = StaticKey::generate(&mut Seeded(99)).public();
     for pattern in PATTERNS {
         let (_, message_1) = start_to(pattern, other, DEFAULT_PROLOGUE);
-        assert_eq!(
-            read_hello(pattern, &message_1).unwrap_err(),
-            NoiseError::Forged
-        );
+        assert_eq!(read_hello(pattern, &message_1).unwrap_err(), NoiseError::Forged);
     }
 }
 
@@ -24,10 +20,7 @@ fn a_hello_under_another_prologue_is_refused() {
     for pattern in PATTERNS {
         for prologue in [&b""[..], b"commuCat", b"commucat\0"] {
             let (_, message_1) = start_to(pattern, server_key().public(), prologue);
-            assert_eq!(
-                read_hello(pattern, &message_1).unwrap_err(),
-                NoiseError::Forged
-            );
+            assert_eq!(read_hello(pattern, &message_1).unwrap_err(), NoiseError::Forged);
         }
     }
 }
@@ -36,10 +29,7 @@ fn a_hello_under_another_prologue_is_refused() {
 fn a_configured_prologue_works_when_both_have_it() {
     for pattern in PATTERNS {
         let (_, message_1) = start_to(pattern, server_key().public(), b"ours");
-        assert!(
-            Responder::read_hello(pattern, &server_key(), b"ours", &message_1, &mut Seeded(4))
-                .is_ok()
-        );
+        assert!(Responder::read_hello(pattern, &server_key(), b"ours", &message_1, &mut Seeded(4)).is_ok());
     }
 }
 
@@ -76,14 +66,7 @@ fn a_changed_bit_anywhere_in_a_handshake_is_noticed() {
                 "{pattern:?} message 2, byte {at}"
             );
         }
-        let proof = start(pattern)
-            .0
-            .read_auth(&message_2)
-            .unwrap()
-            .0
-            .proof()
-            .unwrap()
-            .0;
+        let proof = start(pattern).0.read_auth(&message_2).unwrap().0.proof().unwrap().0;
         for at in 0..proof.len() {
             let mut changed = proof.clone();
             changed[at] ^= 0x10;
@@ -91,10 +74,7 @@ fn a_changed_bit_anywhere_in_a_handshake_is_noticed() {
                 .unwrap()
                 .write_auth(b"session", &mut Vec::new())
                 .unwrap();
-            assert!(
-                server.finish(&changed).is_err(),
-                "{pattern:?} proof, byte {at}"
-            );
+            assert!(server.finish(&changed).is_err(), "{pattern:?} proof, byte {at}");
         }
     }
 }
@@ -105,20 +85,10 @@ fn an_auth_of_another_server_is_refused() {
     for pattern in PATTERNS {
         // The impostor answers a HELLO that was made for it, and the answer is shown to a client of the real server.
         let (_, to_impostor) = start_to(pattern, impostor.public(), DEFAULT_PROLOGUE);
-        let hello = Responder::read_hello(
-            pattern,
-            &impostor,
-            DEFAULT_PROLOGUE,
-            &to_impostor,
-            &mut Seeded(4),
-        )
-        .unwrap();
+        let hello = Responder::read_hello(pattern, &impostor, DEFAULT_PROLOGUE, &to_impostor, &mut Seeded(4)).unwrap();
         let mut message_2 = Vec::new();
         hello.write_auth(b"session", &mut message_2).unwrap();
-        assert_eq!(
-            start(pattern).0.read_auth(&message_2).unwrap_err(),
-            NoiseError::Forged
-        );
+        assert_eq!(start(pattern).0.read_auth(&message_2).unwrap_err(), NoiseError::Forged);
     }
 }
 
@@ -143,10 +113,7 @@ fn a_replayed_ik_hello_does_not_reach_a_session_without_the_proof() {
     assert_eq!(replayed().finish(&proof).unwrap_err(), NoiseError::Forged);
     assert_eq!(replayed().finish(b"").unwrap_err(), NoiseError::Forged);
     assert_eq!(replayed().finish(&[0; 16]).unwrap_err(), NoiseError::Forged);
-    assert_eq!(
-        replayed().finish(&message_1).unwrap_err(),
-        NoiseError::Forged
-    );
+    assert_eq!(replayed().finish(&message_1).unwrap_err(), NoiseError::Forged);
 }
 
 #[test]
@@ -172,19 +139,10 @@ fn messages_out_of_order_repeated_or_turned_around_are_refused() {
         let (mut first, mut second, mut opened) = (Vec::new(), Vec::new(), Vec::new());
         client.transport.seal(b"first", &mut first).unwrap();
         client.transport.seal(b"second", &mut second).unwrap();
-        assert_eq!(
-            server.transport.open(&second, &mut opened),
-            Err(NoiseError::Forged)
-        );
-        assert_eq!(
-            client.transport.open(&first, &mut opened),
-            Err(NoiseError::Forged)
-        );
+        assert_eq!(server.transport.open(&second, &mut opened), Err(NoiseError::Forged));
+        assert_eq!(client.transport.open(&first, &mut opened), Err(NoiseError::Forged));
         server.transport.open(&first, &mut opened).unwrap();
-        assert_eq!(
-            server.transport.open(&first, &mut opened),
-            Err(NoiseError::Forged)
-        );
+        assert_eq!(server.transport.open(&first, &mut opened), Err(NoiseError::Forged));
         assert_eq!(opened, b"first");
     }
 }
@@ -198,20 +156,11 @@ fn keys_that_lead_to_no_secret_are_refused() {
     for weak in [order_8, &zero, &one] {
         let weak: commucat_crypto::PublicKey = weak.parse().unwrap();
         for pattern in PATTERNS {
-            let started = Initiator::start(
-                pattern,
-                &client_key(),
-                weak,
-                DEFAULT_PROLOGUE,
-                &mut Seeded(3),
-            );
+            let started = Initiator::start(pattern, &client_key(), weak, DEFAULT_PROLOGUE, &mut Seeded(3));
             assert_eq!(started.unwrap_err(), NoiseError::WeakKey);
             let (_, mut message_1) = start(pattern);
             message_1[..32].copy_from_slice(weak.as_bytes());
-            assert_eq!(
-                read_hello(pattern, &message_1).unwrap_err(),
-                NoiseError::WeakKey
-            );
+            assert_eq!(read_hello(pattern, &message_1).unwrap_err(), NoiseError::WeakKey);
         }
     }
 }

@@ -53,10 +53,7 @@ fn a_message_longer_than_noise_allows_is_refused_by_its_length() {
             .unwrap();
         assert_eq!(server.finish(&bytes).unwrap_err(), too_long);
         let mut out = Vec::new();
-        assert_eq!(
-            establish(pattern).0.transport.open(&bytes, &mut out),
-            Err(too_long)
-        );
+        assert_eq!(establish(pattern).0.transport.open(&bytes, &mut out), Err(too_long));
     }
 }
 
@@ -65,10 +62,7 @@ fn a_refused_message_leaves_the_output_as_it_was() {
     let (_, mut server) = establish(Pattern::Xk);
     let mut out = b"before".to_vec();
     for len in [0, 15, 16, 17, 100] {
-        assert_eq!(
-            server.transport.open(&vec![1; len], &mut out),
-            Err(NoiseError::Forged)
-        );
+        assert_eq!(server.transport.open(&vec![1; len], &mut out), Err(NoiseError::Forged));
         assert_eq!(out, b"before");
     }
 }

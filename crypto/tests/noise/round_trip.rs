@@ -2,9 +2,7 @@
 
 use commucat_crypto::{MAX_MESSAGE, MAX_PLAINTEXT, NoiseError, Pattern};
 
-use crate::support::{
-    PATTERNS, client_key, establish, read_hello, read_hello_with, server_key, start,
-};
+use crate::support::{PATTERNS, client_key, establish, read_hello, read_hello_with, server_key, start};
 
 #[test]
 fn both_sides_learn_the_others_key_and_the_same_hash() {
@@ -61,10 +59,7 @@ fn messages_have_the_lengths_of_the_noise_specification() {
 #[test]
 fn only_ik_names_the_client_before_the_proof() {
     let (_, message_1) = start(Pattern::Xk);
-    assert_eq!(
-        read_hello(Pattern::Xk, &message_1).unwrap().proven_static(),
-        None
-    );
+    assert_eq!(read_hello(Pattern::Xk, &message_1).unwrap().proven_static(), None);
     let (_, message_1) = start(Pattern::Ik);
     let named = read_hello(Pattern::Ik, &message_1).unwrap().proven_static();
     assert_eq!(named, Some(client_key().public()));
@@ -92,10 +87,7 @@ fn an_established_session_carries_messages_both_ways_in_order() {
 fn the_largest_messages_fit_and_larger_ones_are_refused() {
     let (mut client, mut server) = establish(Pattern::Xk);
     let (mut sealed, mut opened) = (Vec::new(), Vec::new());
-    client
-        .transport
-        .seal(&vec![7; MAX_PLAINTEXT], &mut sealed)
-        .unwrap();
+    client.transport.seal(&vec![7; MAX_PLAINTEXT], &mut sealed).unwrap();
     assert_eq!(sealed.len(), MAX_MESSAGE);
     server.transport.open(&sealed, &mut opened).unwrap();
     assert_eq!(opened, vec![7; MAX_PLAINTEXT]);
@@ -117,16 +109,8 @@ fn the_largest_messages_fit_and_larger_ones_are_refused() {
     let mut message_2 = Vec::new();
     assert!(hello().write_auth(&vec![0; limit], &mut message_2).is_ok());
     assert_eq!(message_2.len(), MAX_MESSAGE);
-    let refused = hello()
-        .write_auth(&vec![0; limit + 1], &mut message_2)
-        .unwrap_err();
-    assert_eq!(
-        refused,
-        NoiseError::TooLong {
-            len: limit + 1,
-            limit
-        }
-    );
+    let refused = hello().write_auth(&vec![0; limit + 1], &mut message_2).unwrap_err();
+    assert_eq!(refused, NoiseError::TooLong { len: limit + 1, limit });
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! `noise-transport` as a layer (decisions § 5).
 
-use commucat_crypto::{
-    MAX_MESSAGE, MAX_PLAINTEXT, NoiseError, NoiseStage, NoiseStageError, Pattern,
-};
+use commucat_crypto::{MAX_MESSAGE, MAX_PLAINTEXT, NoiseError, NoiseStage, NoiseStageError, Pattern};
 use commucat_proto::Stage;
 use proptest::prelude::*;
 
@@ -10,10 +8,7 @@ use crate::support::establish;
 
 fn stages() -> (NoiseStage, NoiseStage) {
     let (client, server) = establish(Pattern::Xk);
-    (
-        NoiseStage::new(client.transport),
-        NoiseStage::new(server.transport),
-    )
+    (NoiseStage::new(client.transport), NoiseStage::new(server.transport))
 }
 
 #[test]
@@ -50,10 +45,7 @@ fn a_unit_too_long_is_refused_from_its_length() {
     assert_eq!(server.open(b"\x80\x80\x04", &mut Vec::new()), Err(too_long));
     assert_eq!(server.open(b"\xff\xff\x03", &mut Vec::new()), Ok(0));
     let endless = [0xff; 10];
-    assert_eq!(
-        server.open(&endless, &mut Vec::new()),
-        Err(NoiseStageError::Length)
-    );
+    assert_eq!(server.open(&endless, &mut Vec::new()), Err(NoiseStageError::Length));
 }
 
 #[test]

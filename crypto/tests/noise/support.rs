@@ -1,8 +1,8 @@
 //! Two sides and a generator with a seed.
 
 use commucat_crypto::{
-    DEFAULT_PROLOGUE, Entropy, Established, Initiator, InitiatorHello, NoiseError, Pattern,
-    PublicKey, Responder, ResponderHello, StaticKey,
+    DEFAULT_PROLOGUE, Entropy, Established, Initiator, InitiatorHello, NoiseError, Pattern, PublicKey, Responder,
+    ResponderHello, StaticKey,
 };
 
 pub(crate) const PATTERNS: [Pattern; 2] = [Pattern::Xk, Pattern::Ik];
@@ -34,11 +34,7 @@ pub(crate) fn start(pattern: Pattern) -> (InitiatorHello, Vec<u8>) {
     start_to(pattern, server_key().public(), DEFAULT_PROLOGUE)
 }
 
-pub(crate) fn start_to(
-    pattern: Pattern,
-    server: PublicKey,
-    prologue: &[u8],
-) -> (InitiatorHello, Vec<u8>) {
+pub(crate) fn start_to(pattern: Pattern, server: PublicKey, prologue: &[u8]) -> (InitiatorHello, Vec<u8>) {
     Initiator::start(pattern, &client_key(), server, prologue, &mut Seeded(3)).unwrap()
 }
 
@@ -46,18 +42,8 @@ pub(crate) fn read_hello(pattern: Pattern, message: &[u8]) -> Result<ResponderHe
     read_hello_with(pattern, message, 4)
 }
 
-pub(crate) fn read_hello_with(
-    pattern: Pattern,
-    message: &[u8],
-    seed: u64,
-) -> Result<ResponderHello, NoiseError> {
-    Responder::read_hello(
-        pattern,
-        &server_key(),
-        DEFAULT_PROLOGUE,
-        message,
-        &mut Seeded(seed),
-    )
+pub(crate) fn read_hello_with(pattern: Pattern, message: &[u8], seed: u64) -> Result<ResponderHello, NoiseError> {
+    Responder::read_hello(pattern, &server_key(), DEFAULT_PROLOGUE, message, &mut Seeded(seed))
 }
 
 /// Both ends of a session, client first.
