@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use commucat_proto::FrameType;
 
+use super::absence::Absences;
 use super::{Checker, Known, Violation};
 use crate::fact::{Body, Fact};
 use crate::ids::{DeviceNo, FrameKey, SessionNo};
@@ -41,14 +42,6 @@ struct Live {
     closed: Option<u64>,
 }
 
-/// From LEAVE to JOIN or to the end of the connection.
-struct Window {
-    session: SessionNo,
-    /// Of the LEAVE.
-    sequence: u32,
-    end: Option<u64>,
-}
-
 /// The checker.
 #[derive(Default)]
 pub(crate) struct Kept {
@@ -56,10 +49,7 @@ pub(crate) struct Kept {
     by_sequence: BTreeMap<(SessionNo, u32), FrameKey>,
     /// Connections that have been answered with AUTH; from then on the relay may know them as live.
     live: BTreeMap<SessionNo, Live>,
-    /// When a device's connections had left a channel: what is sent to it then, or waits for it, is owed no more.
-    left: BTreeMap<(DeviceNo, u32), Vec<Window>>,
-    /// JOINs whose ACK has not left: until then the relay may not know of them.
-    joining: BTreeMap<(SessionNo, u32), u32>,
+    absences: Absences,
 }
 
 impl Kept {
@@ -70,28 +60,13 @@ impl Kept {
     /// Whether the device had left the channel at some time since the frame was sent.
     fn had_left(&self, device: DeviceNo, key: FrameKey) -> bool {
         let since = self.sent.get(&key).map_or(0, |sent| sent.at);
-        let windows = self.left.get(&(device, key.channel));
-        windows
-            .into_iter()
-            .flatten()
-            .any(|window| window.end.is_none_or(|end| end >= since))
+        self.absences.since(device, key.channel, since)
     }
 
     /// Whether the frame was never sent to the device.
     pub(super) fn unsent(&self, device: DeviceNo, key: FrameKey) -> bool {
         let fate = self.sent.get(&key).and_then(|sent| sent.fates.get(&device));
         fate.is_some_and(|fate| !fate.taken) && !self.had_left(device, key)
-    }
-
-    /// A later JOIN of the channel (or the end of the connection, which is `None`) ends what LEAVE began.
-    fn joined_again(&mut self, session: SessionNo, join: Option<(u32, u32)>, at: u64) {
-        for ((_, on), windows) in &mut self.left {
-            for window in windows.iter_mut().filter(|window| window.session == session) {
-                if join.is_none_or(|(channel, sequence)| channel == *on && sequence > window.sequence) {
-                    window.end.get_or_insert(at);
-                }
-            }
-        }
     }
 
     fn acked(&mut self, session: SessionNo, number: u32, rejected: &[String]) -> Result<(), Violation> {
@@ -150,9 +125,6 @@ impl Kept {
         for live in self.live.values_mut() {
             live.closed.get_or_insert(at);
         }
-        for window in self.left.values_mut().flatten() {
-            window.end.get_or_insert(at);
-        }
     }
 
     fn crashed(&mut self) {
@@ -179,9 +151,6 @@ impl Kept {
                     );
                 }
                 Body::Ack { number, rejected, .. } if !known.hostile(*session) => {
-                    if let Some(channel) = self.joining.remove(&(*session, *number)) {
-                        self.joined_again(*session, Some((channel, *number)), known.at);
-                    }
                     self.acked(*session, *number, rejected)?;
                 }
                 _ => {}
@@ -197,7 +166,6 @@ impl Kept {
                 if let Some(live) = self.live.get_mut(session) {
                     live.closed = Some(known.at);
                 }
-                self.joined_again(*session, None, known.at);
             }
             _ => {}
         }
@@ -235,6 +203,7 @@ impl Sent {
 
 impl Checker for Kept {
     fn hear(&mut self, fact: &Fact<'_>, known: &Known) -> Result<(), Violation> {
+        self.absences.hear(fact, known);
         match fact {
             Fact::Said {
                 key,
@@ -252,25 +221,6 @@ impl Checker for Kept {
                 };
                 self.sent.insert(*key, sent);
                 self.by_sequence.insert((key.session, *sequence), *key);
-            }
-            Fact::Left {
-                session,
-                channel,
-                sequence,
-            } => {
-                let windows = self.left.entry((known.device(*session), *channel)).or_default();
-                windows.push(Window {
-                    session: *session,
-                    sequence: *sequence,
-                    end: None,
-                });
-            }
-            Fact::Joined {
-                session,
-                channel,
-                sequence,
-            } => {
-                self.joining.insert((*session, *sequence), *channel);
             }
             Fact::Crashed => {
                 self.all_over(known.at);

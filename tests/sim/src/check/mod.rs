@@ -1,5 +1,6 @@
 //! The checkers: one promise per file. Each hears every fact and says at once when its promise is broken.
 
+mod absence;
 mod bytes;
 mod kept;
 mod left;

@@ -4,8 +4,9 @@
 //! frame may come again (at least once), but none comes for the first time after a later one. And what the sender saw
 //! acknowledged on one connection comes before what it sent afterwards on the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::absence::Absences;
 use super::{Checker, Known, Violation};
 use crate::fact::{Body, Fact};
 use crate::ids::{DeviceNo, FrameKey, SessionNo};
@@ -29,7 +30,8 @@ pub(crate) struct Order {
     highest: BTreeMap<(DeviceNo, SessionNo, u32), u32>,
     /// When the latest frame of a sender's device on a channel was said, of those the recipient's device was given.
     latest: BTreeMap<(DeviceNo, DeviceNo, u32), (u64, FrameKey)>,
-    given: std::collections::BTreeSet<(DeviceNo, FrameKey)>,
+    given: BTreeSet<(DeviceNo, FrameKey)>,
+    absences: Absences,
 }
 
 impl Order {
@@ -39,7 +41,8 @@ impl Order {
             return Err(broken(to, key, &format!("after counter {last} on the same connection")));
         }
         let device = known.device(to);
-        let first = self.given.insert((device, key));
+        let since = self.said.get(&key).map_or(0, |said| said.at);
+        let first = self.given.insert((device, key)) && !self.absences.since(device, key.channel, since);
         let highest = self
             .highest
             .entry((device, key.session, key.channel))
@@ -89,6 +92,7 @@ fn broken(to: SessionNo, key: FrameKey, how: &str) -> Violation {
 
 impl Checker for Order {
     fn hear(&mut self, fact: &Fact<'_>, known: &Known) -> Result<(), Violation> {
+        self.absences.hear(fact, known);
         match fact {
             Fact::Said { key, sequence, .. } => {
                 self.said.insert(
