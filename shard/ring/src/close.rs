@@ -5,7 +5,7 @@
 //!   └────Abort, reset, error, deadline──────────────────────────────────►┘
 //! ```
 //!
-//! Invariant: the descriptor is closed only when no receive, send or watch is in flight, and `Closed` is given when
+//! Invariant: the descriptor is closed only when no receive, send, watch or FIN is in flight, and `Closed` is given when
 //! the kernel says that the slot of its table is free. So a later tenant cannot meet an earlier one's completions.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use io_uring::{opcode, types};
 use crate::event::{Ending, Event};
 use crate::op::Op;
 use crate::ring::Ring;
-use crate::slots::{Life, Receiving, SocketId};
+use crate::slots::{Life, SocketId};
 
 /// Deadlines of graceful closes. Each queue has one duration, so its front is always the next to expire.
 pub(crate) struct Endings {
@@ -78,9 +78,8 @@ impl Ring {
             return self.die(id);
         }
         conn.life = Life::Lingering;
-        let entry = opcode::Shutdown::new(types::Fixed(id.slot), libc::SHUT_WR)
-            .build()
-            .flags(Flags::SKIP_SUCCESS);
+        conn.finning = true;
+        let entry = opcode::Shutdown::new(types::Fixed(id.slot), libc::SHUT_WR).build();
         // SAFETY: the entry carries neither a pointer nor a plain descriptor.
         unsafe { self.queue.push(Op::Shutdown(id), entry) }
         self.endings
@@ -108,12 +107,19 @@ impl Ring {
         let Some(conn) = self.slots.get(id) else {
             return;
         };
-        let quiet = conn.receiving == Receiving::Idle && conn.outgoing.is_quiet();
-        if conn.life == Life::Dying && quiet {
+        if conn.life == Life::Dying && conn.is_quiet() {
             conn.life = Life::Closing;
             let entry = opcode::Close::new(types::Fixed(id.slot)).build();
             // SAFETY: the entry carries no pointer, and the descriptor is the ring's own.
             unsafe { self.queue.push(Op::Close(id), entry) }
+        }
+    }
+
+    /// The FIN is out, or could not be sent: either way no worker looks for the descriptor any more.
+    pub(crate) fn on_shutdown(&mut self, id: SocketId) {
+        if let Some(conn) = self.slots.get(id) {
+            conn.finning = false;
+            self.settle(id);
         }
     }
 

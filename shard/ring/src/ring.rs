@@ -148,7 +148,8 @@ impl Ring {
             Some(Op::CancelWatch(id)) => self.on_cancel_watch(id, result),
             Some(Op::CancelAccept(id)) => self.on_cancel_accept(id, result),
             // A half-close fails only on a connection that its peer has reset, which its receive tells.
-            Some(Op::Shutdown(_) | Op::CancelAll) | None => {}
+            Some(Op::Shutdown(id)) => self.on_shutdown(id),
+            Some(Op::CancelAll) | None => {}
         }
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct Conn {
     pub(crate) reading: bool,
     /// The peer's FIN was seen.
     pub(crate) eof: bool,
+    /// The FIN is with a kernel worker, which looks the descriptor up only when it gets to it.
+    pub(crate) finning: bool,
     /// Armed from the queue of the starved with the last submission, and given nothing yet.
     pub(crate) first_try: bool,
     pub(crate) outgoing: Outgoing,
@@ -70,9 +72,15 @@ impl Conn {
         receiving: Receiving::Idle,
         reading: false,
         eof: false,
+        finning: false,
         first_try: false,
         outgoing: Outgoing::NONE,
     };
+
+    /// Whether no operation of this tenant is in flight.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.receiving == Receiving::Idle && self.outgoing.is_quiet() && !self.finning
+    }
 
     /// Whether a receive should be in flight.
     pub(crate) fn wants_input(&self) -> bool {
@@ -141,7 +149,7 @@ impl Slots {
             return false;
         };
         assert!(
-            conn.receiving == Receiving::Idle && conn.outgoing.is_quiet(),
+            conn.is_quiet(),
             "a slot is vacated after the last completion of its operations"
         );
         *conn = Conn {

@@ -86,6 +86,8 @@ impl Shard {
             }
             Http::Unknown => {}
         }
+        // The last request may just have ended.
+        self.settle_idle(conn);
     }
 
     fn fill_streams(&mut self, conn: &mut Conn, two: &mut Two, plain: &mut Vec<u8>) {

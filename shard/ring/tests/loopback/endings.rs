@@ -238,3 +238,24 @@ fn a_second_send_while_one_is_outstanding_is_our_bug() {
     bed.ring.send(id, vec![1; MUCH]);
     bed.ring.send(id, vec![1; 1]);
 }
+
+/// A half-close is done by a kernel worker, which looks the descriptor up when it gets to it: with the slot given on in
+/// the meantime it would shut the next tenant's socket.
+#[test]
+fn a_late_half_close_does_not_meet_the_next_tenant() {
+    let mut bed = Bed::new(small());
+    for _ in 0..500 {
+        let (client, id) = bed.connect();
+        bed.ring.close(id, Ending::Graceful);
+        drop(client);
+        bed.until_closed(id);
+        let (mut next, tenant) = bed.connect();
+        bed.ring.send(tenant, b"x".to_vec());
+        bed.settle();
+        let mut byte = [0];
+        next.read_exact(&mut byte).unwrap();
+        assert_eq!(bed.closed(tenant), 0);
+        bed.ring.close(tenant, Ending::Abort);
+        bed.until_closed(tenant);
+    }
+}
