@@ -1,6 +1,6 @@
 //! The real client, as a person uses it.
 
-use commucat_client::{Config, Connection, Event, Pattern, PublicKey, StaticKey};
+use commucat_client::{Config, Connection, Event, HttpVersion, Pattern, PublicKey, StaticKey};
 use commucat_proto::{ChannelId, Frame, FrameType, Sequence};
 
 use crate::dice::Dice;
@@ -24,14 +24,16 @@ pub(super) enum News {
 /// What may happen to somebody who does nothing wrong.
 ///
 /// A second connection takes over; a handshake, a head or a frame was too slow on a slow network; the store was not there
-/// when the device wanted in.
+/// when the device wanted in; the relay
+/// is about to end.
 pub(super) fn excusable(problem: &str) -> bool {
-    const EXCUSABLE: [&str; 5] = [
+    const EXCUSABLE: [&str; 6] = [
         "Session Replaced (409)",
         "Handshake Failed (403): the handshake took too long",
         "Frame Timeout (408)",
         "Service Unavailable (503)",
         "HTTP 408",
+        "client: the server closed the HTTP/2 connection (GOAWAY, code 0)",
     ];
     EXCUSABLE.iter().any(|excuse| problem.starts_with(excuse))
 }
@@ -44,11 +46,16 @@ impl Client {
         device: DeviceNo,
         key: &StaticKey,
         server: PublicKey,
-        xk: bool,
+        two: bool,
         mut entropy: Dice,
     ) -> Result<Self, String> {
         let mut config = Config::new(device.id(), key.clone(), server);
-        config.pattern = if xk { Pattern::Xk } else { Pattern::Ik };
+        config.pattern = if entropy.below(2) == 0 {
+            Pattern::Xk
+        } else {
+            Pattern::Ik
+        };
+        config.http = if two { HttpVersion::Http2 } else { HttpVersion::Http1 };
         config.authority = DOMAIN.to_owned();
         config.secure = false;
         config.eager = entropy.below(2) == 0;

@@ -118,20 +118,20 @@ impl People {
         self.dialled += 1;
         let shard = self.dice.below(u64::from(self.shards)) as u16;
         let entropy = Dice::new(self.seed, "client", u64::from(no.0));
-        let pattern = self.dice.below(2);
+        let two = self.dice.below(2) == 0;
         let server = self.server;
         let person = self.person(device);
         person.sessions.push(no);
         let hostile = person.hostile;
-        let client = Client::new(device, &person.key, server, pattern == 0, entropy)
-            .map_err(|error| Violation::new("client", error))?;
-        self.sessions.insert(no, Session::new(no, device, client));
+        let client =
+            Client::new(device, &person.key, server, two, entropy).map_err(|error| Violation::new("client", error))?;
+        self.sessions.insert(no, Session::new(no, device, client, two));
         ground.fact(&Fact::Dialled {
             session: no,
             device,
             hostile,
         })?;
-        ground.ring.dial(no, shard, &ground.weather, &mut ground.agenda);
+        ground.ring.dial(no, shard, two, &ground.weather, &mut ground.agenda);
         self.transmit(no, ground);
         Ok(())
     }
@@ -198,10 +198,18 @@ impl People {
         }
         let news = session.client.receive(bytes);
         let understood = self.understand(no, news, ground)?;
-        let hostile = self.sessions.get(&no).is_none_or(|session| session.tampered);
-        if understood != marked && !hostile {
-            let text = format!("{no}: the wire brought {marked:?} and the client gave {understood:?}");
-            return Err(Violation::new("client", text));
+        let Some(session) = self.sessions.get_mut(&no) else {
+            return Ok(());
+        };
+        session.brought.extend(marked);
+        session.understood.extend(understood);
+        while let (Some(brought), Some(understood)) = (session.brought.front(), session.understood.front()) {
+            if brought != understood && !session.tampered {
+                let text = format!("{no}: the wire brought {brought} and the client gave {understood}");
+                return Err(Violation::new("client", text));
+            }
+            session.brought.pop_front();
+            session.understood.pop_front();
         }
         Ok(())
     }
@@ -223,7 +231,11 @@ impl People {
                 }
                 News::Frame { payload } => keys.extend(ids::unmark(&payload).map(|(key, _)| key)),
                 News::Refused(problem) => self.refused(no, &problem, ground)?,
-                News::Ended => session.finished = true,
+                News::Ended => {
+                    // The tunnel is over; a client has no other use for the connection.
+                    session.finished = true;
+                    ground.ring.finish(no, &ground.weather, &mut ground.agenda);
+                }
             }
         }
         Ok(keys)
@@ -236,6 +248,7 @@ impl People {
             return Ok(());
         };
         session.finished = true;
+        ground.ring.finish(no, &ground.weather, &mut ground.agenda);
         let hostile = self.persons[usize::from(session.device.0)].hostile;
         if hostile || session.tampered || client::excusable(problem) {
             return Ok(());

@@ -1,6 +1,6 @@
 //! One connection of a person: the real client on a byte pipe, and what it has said so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use commucat_proto::FrameType;
 
@@ -35,6 +35,9 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     /// Reads what the client reads, on its own.
     pub(crate) tap: Tap,
+    /// Frames that only the tap has found so far, or only the client: of a cut DATA frame either may know more.
+    pub(crate) brought: VecDeque<FrameKey>,
+    pub(crate) understood: VecDeque<FrameKey>,
     pub(crate) channels: BTreeMap<u32, Channel>,
     pub(crate) spoken: Vec<Spoken>,
     /// Sequences that wait for their ACK.
@@ -49,12 +52,14 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(no: SessionNo, device: DeviceNo, client: Client) -> Self {
+    pub(crate) fn new(no: SessionNo, device: DeviceNo, client: Client, two: bool) -> Self {
         Self {
             no,
             device,
             client,
-            tap: Tap::new(),
+            tap: Tap::new(two),
+            brought: VecDeque::new(),
+            understood: VecDeque::new(),
             channels: BTreeMap::new(),
             spoken: Vec::new(),
             waiting: BTreeMap::new(),

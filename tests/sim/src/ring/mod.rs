@@ -26,6 +26,8 @@ pub(crate) enum Completed {
     Accepted {
         conn: ConnId,
         session: SessionNo,
+        /// The client will speak HTTP/2; for the tap alone.
+        two: bool,
     },
     Received {
         conn: ConnId,
@@ -90,8 +92,8 @@ impl Ring {
     }
 
     /// A client dials; the listener of `shard` will take it.
-    pub(crate) fn dial(&mut self, session: SessionNo, shard: u16, weather: &Weather, agenda: &mut Agenda) {
-        self.sockets.insert(session, Socket::new(shard));
+    pub(crate) fn dial(&mut self, session: SessionNo, shard: u16, two: bool, weather: &Weather, agenda: &mut Agenda) {
+        self.sockets.insert(session, Socket::new(shard, two));
         agenda.plan(self.dice.skewed(weather.hop_us), Event::Accept(session));
     }
 
@@ -124,7 +126,14 @@ impl Ring {
         } else {
             agenda.plan(self.dice.skewed(weather.hop_us), Event::Up(session));
         }
-        Some((socket.shard, Completed::Accepted { conn, session }))
+        Some((
+            socket.shard,
+            Completed::Accepted {
+                conn,
+                session,
+                two: socket.two,
+            },
+        ))
     }
 
     /// Nobody listens: the client finds the door closed.

@@ -35,6 +35,8 @@ pub(super) struct Sending {
 #[derive(Debug)]
 pub(crate) struct Socket {
     pub(super) shard: u16,
+    /// The client speaks HTTP/2.
+    pub(super) two: bool,
     pub(super) conn: Option<ConnId>,
     /// It has had a name.
     pub(super) accepted: bool,
@@ -58,9 +60,10 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(shard: u16) -> Self {
+    pub(super) fn new(shard: u16, two: bool) -> Self {
         Self {
             shard,
+            two,
             conn: None,
             accepted: false,
             hung_up: false,

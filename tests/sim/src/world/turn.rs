@@ -102,11 +102,11 @@ impl World {
         let moment = self.moment();
         let core = &mut self.cores[usize::from(shard)].shard;
         match waiting {
-            Waiting::Ring(Completed::Accepted { conn, session }) => {
+            Waiting::Ring(Completed::Accepted { conn, session, two }) => {
                 self.wires.insert(
                     session,
                     Wire {
-                        tap: Tap::new(),
+                        tap: Tap::new(two),
                         in_send: Vec::new(),
                     },
                 );

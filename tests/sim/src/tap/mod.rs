@@ -1,139 +1,73 @@
-//! A second, naive reader of what the relay sends: HTTP/1.1 head, chunks, frames. It shares no code with the relay or the
-//! client, so that a mistake common to both does not hide.
+//! A second, naive reader of what the relay sends: HTTP, then frames. It shares no code with the relay or the client, so
+//! that a mistake common to both does not hide.
+
+mod http1;
+mod http2;
 
 use commucat_proto::FrameType;
 
 use crate::fact::{Body, WireFrame};
 use crate::ids;
 
-/// Where in the HTTP response the reader stands.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Http {
-    Head,
-    ChunkSize,
-    ChunkBody { left: usize },
-    ChunkEnd,
-    Trailer,
-    Over,
+    One(http1::Http1),
+    Two(http2::Http2),
 }
 
 /// The reader of one connection.
 #[derive(Debug)]
 pub(crate) struct Tap {
     http: Http,
-    /// Of the response head, 0 before it.
-    status: u16,
-    line: Vec<u8>,
     body: Vec<u8>,
 }
 
-/// Why the bytes are no CCP-1 over HTTP/1.1.
+/// Why the bytes are no CCP-1 over HTTP.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TapError {
     #[error("the response head is not one: {0:?}")]
     Head(String),
     #[error("a chunk size is not one: {0:?}")]
     Chunk(String),
-    #[error("bytes after the last chunk")]
+    #[error("HTTP/2: {0}")]
+    Http2(&'static str),
+    #[error("bytes after the end of the body")]
     AfterEnd,
     #[error("a frame is malformed: {0}")]
     Frame(&'static str),
 }
 
 impl Tap {
-    pub(crate) fn new() -> Self {
-        Self {
-            http: Http::Head,
-            status: 0,
-            line: Vec::new(),
-            body: Vec::new(),
-        }
+    pub(crate) fn new(two: bool) -> Self {
+        let http = if two {
+            Http::Two(http2::Http2::default())
+        } else {
+            Http::One(http1::Http1::new())
+        };
+        Self { http, body: Vec::new() }
     }
 
     /// Reads what the relay sends next and gives the frames that end in it.
-    pub(crate) fn read(&mut self, mut bytes: &[u8]) -> Result<Vec<WireFrame>, TapError> {
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Vec<WireFrame>, TapError> {
         let mut continued = !self.body.is_empty();
-        while !bytes.is_empty() {
-            bytes = self.http_step(bytes)?;
-        }
-        let mut frames = Vec::new();
-        if self.status == 200 {
-            while let Some(frame) = self.frame()? {
-                frames.push(WireFrame {
-                    continued: std::mem::take(&mut continued),
-                    ..frame
-                });
+        let tunnel = match &mut self.http {
+            Http::One(one) => {
+                one.read(bytes, &mut self.body)?;
+                one.is_tunnel()
             }
+            Http::Two(two) => {
+                two.read(bytes, &mut self.body)?;
+                two.is_tunnel()
+            }
+        };
+        let mut frames = Vec::new();
+        while tunnel && let Some(frame) = self.frame()? {
+            frames.push(WireFrame {
+                continued: std::mem::take(&mut continued),
+                ..frame
+            });
         }
         Ok(frames)
-    }
-
-    fn http_step<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], TapError> {
-        match self.http {
-            Http::Head | Http::ChunkSize | Http::ChunkEnd | Http::Trailer => {
-                self.line.push(bytes[0]);
-                self.line_step()?;
-                Ok(&bytes[1..])
-            }
-            Http::ChunkBody { left } => {
-                let (now, later) = bytes.split_at(left.min(bytes.len()));
-                self.body.extend_from_slice(now);
-                self.http = match left - now.len() {
-                    0 => Http::ChunkEnd,
-                    left => Http::ChunkBody { left },
-                };
-                Ok(later)
-            }
-            Http::Over => Err(TapError::AfterEnd),
-        }
-    }
-
-    fn line_step(&mut self) -> Result<(), TapError> {
-        let end: &[u8] = if self.http == Http::Head { b"\r\n\r\n" } else { b"\r\n" };
-        if !self.line.ends_with(end) {
-            return Ok(());
-        }
-        let line = String::from_utf8_lossy(&self.line).into_owned();
-        self.line.clear();
-        match self.http {
-            Http::Head => self.head(&line),
-            Http::ChunkEnd if line == "\r\n" => {
-                self.http = Http::ChunkSize;
-                Ok(())
-            }
-            Http::Trailer if line == "\r\n" => {
-                self.http = Http::Over;
-                Ok(())
-            }
-            Http::ChunkSize => {
-                let size = line.trim_end().split(';').next().unwrap_or_default();
-                let left = usize::from_str_radix(size, 16).map_err(|_| TapError::Chunk(line.clone()))?;
-                self.http = if left == 0 {
-                    Http::Trailer
-                } else {
-                    Http::ChunkBody { left }
-                };
-                Ok(())
-            }
-            _ => Err(TapError::Chunk(line)),
-        }
-    }
-
-    fn head(&mut self, head: &str) -> Result<(), TapError> {
-        let status = head
-            .strip_prefix("HTTP/1.1 ")
-            .and_then(|rest| rest.get(..3))
-            .and_then(|s| s.parse().ok());
-        self.status = status.ok_or_else(|| TapError::Head(head.to_owned()))?;
-        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-        self.http = match (self.status, chunked) {
-            (100, _) => Http::Head,
-            (200, false) => return Err(TapError::Head(head.to_owned())),
-            (_, true) => Http::ChunkSize,
-            // An error answer with a length: nothing after it concerns us.
-            (_, false) => Http::ChunkBody { left: usize::MAX },
-        };
-        Ok(())
     }
 
     fn frame(&mut self) -> Result<Option<WireFrame>, TapError> {
@@ -253,7 +187,7 @@ mod tests {
 
     #[test]
     fn frames_are_found_across_chunks_and_reads() {
-        let mut tap = Tap::new();
+        let mut tap = Tap::new(false);
         let wire = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\n\x0d\x06\x02\r\nb\r\n\x01\x09{\"ack\":5}\r\n0\r\n\r\n";
         let mut frames = Vec::new();
         for byte in wire {
@@ -268,6 +202,6 @@ mod tests {
                 ..
             }]
         ));
-        assert_eq!(tap.http, Http::Over);
+        assert!(matches!(tap.http, Http::One(one) if one.is_over()));
     }
 }
