@@ -96,7 +96,9 @@ impl Device {
 /// Several devices `NAME-0`, `NAME-1` …
 #[must_use]
 pub fn devices(name: &str, count: usize) -> Vec<Device> {
-    (0..count).map(|index| Device::new(&format!("{name}-{index}"))).collect()
+    (0..count)
+        .map(|index| Device::new(&format!("{name}-{index}")))
+        .collect()
 }
 
 /// The relay's own key, as it prints it.
@@ -312,7 +314,13 @@ impl Peer {
     pub fn bye(mut self) -> Vec<Got> {
         self.client.close().unwrap();
         let (rest, end) = self.ends();
-        assert_eq!(end, End { problem: None, clean: true });
+        assert_eq!(
+            end,
+            End {
+                problem: None,
+                clean: true
+            }
+        );
         rest
     }
 
@@ -332,7 +340,11 @@ impl Peer {
         let left = deadline.saturating_duration_since(Instant::now());
         let name = self.name.as_str();
         assert!(!left.is_zero(), "{name} has waited in vain for {what}");
-        assert!(!self.over, "{name} waited for {what}, and the session ended: {:?}", self.end);
+        assert!(
+            !self.over,
+            "{name} waited for {what}, and the session ended: {:?}",
+            self.end
+        );
         self.step(left);
     }
 
@@ -351,7 +363,12 @@ impl Peer {
                 sequence,
                 payload,
             }),
-            Ok(Some(Incoming::Acknowledged { channel, from, to, body })) => {
+            Ok(Some(Incoming::Acknowledged {
+                channel,
+                from,
+                to,
+                body,
+            })) => {
                 assert_eq!(from, to, "ack-range was not asked for");
                 self.acks.push_back(Acked {
                     channel,

@@ -96,7 +96,7 @@ impl Raw {
         raw.tls.start(&mut out).unwrap();
         raw.put(&out).unwrap();
         while !raw.tls.is_ready() {
-            assert!(raw.pull(PATIENCE), "no TLS session");
+            assert!(raw.pull(PATIENCE), "no TLS session: {raw:?}");
         }
         raw.tls.check_alpn(http.alpn()).unwrap();
         raw

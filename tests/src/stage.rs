@@ -1,0 +1,88 @@
+//! A relay for one test: two shards, the settings that the test is about, and everything else as it comes.
+
+use std::fs;
+use std::ops::Deref;
+
+use crate::relay::{Home, Relay};
+
+/// A relay and its folder.
+#[derive(Debug)]
+pub struct Stage {
+    // Before `home`: the relay ends while its folder is still there.
+    relay: Option<Relay>,
+    home: Home,
+    settings: &'static str,
+}
+
+impl Stage {
+    /// A relay with these settings, as they would stand in its configuration file.
+    #[must_use]
+    pub fn new(settings: &'static str) -> Self {
+        let mut stage = Self {
+            relay: None,
+            home: Home::new(),
+            settings,
+        };
+        stage.start();
+        stage
+    }
+
+    /// Starts the relay, which has ended, in the same folder.
+    ///
+    /// # Panics
+    /// When it still runs.
+    pub fn start(&mut self) {
+        assert!(self.relay.is_none(), "it runs");
+        self.relay = Some(self.home.start(&self.flags()));
+    }
+
+    /// Ends the relay in good order, and starts it again with other settings.
+    ///
+    /// # Panics
+    /// When it does not end well.
+    pub fn restart_with(&mut self, settings: &'static str) {
+        let (status, log) = self.take().terminate();
+        assert!(status.success(), "{status}: {log}");
+        self.settings = settings;
+        self.start();
+    }
+
+    fn flags(&self) -> Vec<&'static str> {
+        let path = self.home.path().join("commucat.toml");
+        fs::write(path, self.settings).unwrap();
+        vec!["--shards", "2", "--config", "commucat.toml"]
+    }
+
+    /// The relay, to be ended.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[must_use]
+    pub fn take(&mut self) -> Relay {
+        self.relay.take().unwrap()
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub const fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Ends the relay in good order, and gives its log.
+    ///
+    /// # Panics
+    /// When it does not end well.
+    pub fn end(mut self) -> String {
+        let (status, log) = self.take().terminate();
+        assert!(status.success(), "{status}: {log}");
+        log
+    }
+}
+
+impl Deref for Stage {
+    type Target = Relay;
+
+    fn deref(&self) -> &Relay {
+        self.relay.as_ref().unwrap()
+    }
+}
