@@ -192,13 +192,7 @@ fn sigterm_under_load_ends_well_and_loses_nothing_that_was_acknowledged() {
         let relay = stage.take();
         let broken = AtomicBool::new(false);
         let mut deaf: Vec<(usize, Peer)> = (4..6)
-            .map(|index| {
-                let mut peer = recipients[index].connect(&relay, BOTH[index % 2]);
-                socket2::SockRef::from(peer.client().socket())
-                    .set_recv_buffer_size(4096)
-                    .unwrap();
-                (index, peer)
-            })
+            .map(|index| (index, recipients[index].connect(&relay, BOTH[index % 2])))
             .collect();
         std::thread::scope(|scope| {
             let (ledger, broken, relay, recipients) = (&ledger, &broken, &relay, &recipients);
