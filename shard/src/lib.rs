@@ -36,6 +36,8 @@ mod timer;
 mod trace;
 mod tunnel;
 
+pub use crate::session::hello::{CAPABILITIES, VERSIONS};
+
 use std::sync::Arc;
 
 use commucat_crypto::Entropy;

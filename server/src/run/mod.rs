@@ -271,8 +271,8 @@ fn server_info(config: &Config, booted: &Booted) -> ServerInfo {
         noise_keys: vec![key],
         device_ca_public: None,
         supported_patterns: &["XK", "IK"],
-        supported_versions: &[1],
-        capabilities: &[],
+        supported_versions: commucat_shard::VERSIONS,
+        capabilities: commucat_shard::CAPABILITIES,
         pairing: Pairing {
             auto_approve: config.policy.auto_approve_devices,
             pairing_ttl: 300,

@@ -233,23 +233,28 @@ impl Shard {
                 .filter(|(name, _)| *name != http::header::CONTENT_LENGTH)
                 .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
                 .collect();
-            self.write_answer(&mut conn, call.stream, parts.status.as_u16(), &headers, body);
+            // An answer to HEAD has no body, and says how long the one to GET would be.
+            let told = parts.headers.get(http::header::CONTENT_LENGTH);
+            let told = told.and_then(|value| value.to_str().ok()?.parse().ok());
+            let length = told.filter(|_| body.is_empty()).unwrap_or(body.len() as u64);
+            let answer = (parts.status.as_u16(), length, body);
+            self.write_answer(&mut conn, call.stream, &headers, answer);
             self.settle_conn(&mut conn);
         }
         self.conns.put(conn);
     }
 
-    fn write_answer(&mut self, conn: &mut Conn, stream: u32, status: u16, headers: &[(&str, &str)], body: Bytes) {
+    fn write_answer(
+        &mut self,
+        conn: &mut Conn,
+        stream: u32,
+        headers: &[(&str, &str)],
+        (status, length, body): (u16, u64, Bytes),
+    ) {
         match &mut conn.http {
             Http::One(h1, exchange @ Exchange::Calling) => {
                 let keep = !self.draining;
-                h1.head(
-                    status,
-                    headers,
-                    OutBody::Length(body.len() as u64),
-                    keep,
-                    &mut conn.heads,
-                );
+                h1.head(status, headers, OutBody::Length(length), keep, &mut conn.heads);
                 conn.heads.extend_from_slice(&body);
                 *exchange = Exchange::None;
                 if !h1.keep_alive() {

@@ -33,6 +33,8 @@ pub const H2_BLOCK: usize = 2 * HEAD;
 pub const H2_BLOCK_DECODED: usize = 4 * HEAD;
 /// CONTINUATION frames of one block: a full block needs two.
 pub const H2_CONTINUATIONS: u8 = 16;
+/// Room for control replies that a connection keeps: a WINDOW_UPDATE of 13 octets for its stream, and one for itself.
+pub const H2_PENDING_KEPT: usize = 64;
 /// A WINDOW_UPDATE below this counts as chatter: it opens less than it costs to answer.
 pub const H2_SMALL_UPDATE: u32 = 1024;
 

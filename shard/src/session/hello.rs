@@ -16,10 +16,10 @@ use crate::store_desk::Waiting;
 use crate::tunnel::{Stall, Tunnel};
 
 /// Protocol versions this server speaks.
-pub(crate) const VERSIONS: &[u16] = &[1];
+pub const VERSIONS: &[u16] = &[1];
 
 /// Capabilities that are echoed; these two mean nothing to the server (decisions § 5).
-const CAPABILITIES: &[&str] = &["noise", "zstd"];
+pub const CAPABILITIES: &[&str] = &["noise", "zstd"];
 
 /// A HELLO that was understood.
 #[derive(Debug)]

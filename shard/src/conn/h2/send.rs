@@ -74,7 +74,10 @@ impl H2 {
     pub fn pending(&mut self, out: &mut Vec<u8>) {
         if !self.pending.is_empty() {
             out.append(&mut self.pending);
-            self.pending = Vec::new();
+            // What a busy stream needs again and again, its window updates, allocates once.
+            if self.pending.capacity() > limits::H2_PENDING_KEPT {
+                self.pending = Vec::new();
+            }
         }
     }
 
