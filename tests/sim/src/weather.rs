@@ -98,6 +98,53 @@ fn sometimes(dice: &mut Dice, most: u32) -> Rate {
 impl Weather {
     /// Draws the conditions of a seed.
     pub(crate) fn draw(dice: &mut Dice) -> Self {
+        let any = Self::draw_any(dice);
+        match dice.below(6) {
+            0 => any.restless(dice),
+            1 => any.crowded(dice),
+            _ => any,
+        }
+    }
+
+    /// Few people, who change their connection all the time, faster than the shards can tell each other.
+    fn restless(self, dice: &mut Dice) -> Self {
+        Self {
+            devices: dice.between(3, 5) as u16,
+            hostile: 0,
+            channels: 1,
+            hop_us: *dice.pick(&[20, 200]),
+            read_max: 16_384,
+            turn_us: 10,
+            lane_us: *dice.pick(&[2_000, 20_000, 100_000]),
+            commit_us: *dice.pick(&[10, 2_000]),
+            think_us: *dice.pick(&[500, 5_000]),
+            burst: *dice.pick(&[1, 10]),
+            away_us: 1_000,
+            duplicate: Rate(*dice.pick(&[10_000, 60_000])),
+            goodbye: Rate(*dice.pick(&[10_000, 60_000])),
+            ..self
+        }
+    }
+
+    /// Everybody talks to people who read slowly, and their queues are short.
+    fn crowded(self, dice: &mut Dice) -> Self {
+        let mut limits = self.limits.clone();
+        limits.outbox_bytes = *dice.pick(&[400, 2_000, 10_000]);
+        limits.replay_rows = *dice.pick(&[1, 3, 512]);
+        Self {
+            hop_us: *dice.pick(&[50, 500]),
+            read_max: 16_384,
+            pipe: *dice.pick(&[200, 2_000]),
+            stall: Rate(*dice.pick(&[10_000, 60_000])),
+            stall_us: *dice.pick(&[10_000, 1_000_000]),
+            think_us: *dice.pick(&[100, 5_000]),
+            burst: 30,
+            limits,
+            ..self
+        }
+    }
+
+    fn draw_any(dice: &mut Dice) -> Self {
         let devices = dice.between(3, 12) as u16;
         Self {
             devices,

@@ -40,6 +40,8 @@ pub(crate) enum Mood {
     Lively,
     /// Connect and listen.
     Listening,
+    /// The same for every second person; the others stay away.
+    HalfListening,
     /// Leave.
     Leaving,
 }
@@ -268,7 +270,7 @@ impl People {
         ground.note(|| format!("{no} is over"));
         let person = self.person(session.device);
         person.sessions.retain(|other| *other != no);
-        if self.mood != Mood::Leaving {
+        if self.awake(session.device) {
             self.plan(session.device, ground.weather.away_us, ground);
         }
     }
@@ -298,6 +300,15 @@ impl People {
         }
     }
 
+    /// Whether the device wants to be connected.
+    fn awake(&self, device: DeviceNo) -> bool {
+        match self.mood {
+            Mood::Lively | Mood::Listening => true,
+            Mood::HalfListening => device.0.is_multiple_of(2),
+            Mood::Leaving => false,
+        }
+    }
+
     /// Whether the device has a ready connection.
     pub(crate) fn listens(&self, device: DeviceNo) -> bool {
         let person = self.persons.get(usize::from(device.0));
@@ -313,6 +324,9 @@ impl People {
     /// What does not add up when nothing moves any more and everybody listens.
     pub(crate) fn unfinished(&self) -> Option<String> {
         for (no, person) in self.persons.iter().enumerate().filter(|(_, person)| !person.hostile) {
+            if !self.awake(DeviceNo(no as u16)) {
+                continue;
+            }
             let [only] = person.sessions[..] else {
                 return Some(format!("device-{no} has the connections {:?}", person.sessions));
             };

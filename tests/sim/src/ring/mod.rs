@@ -136,6 +136,25 @@ impl Ring {
         ))
     }
 
+    /// A completion of an earlier tenant, which a driver may find late: the shard ignores it.
+    pub(crate) fn late(&mut self, shard: u16) -> Option<(u16, Completed)> {
+        let told: Vec<ConnId> = self.tables[usize::from(shard)].told.iter().copied().collect();
+        if told.is_empty() || self.dice.below(8) != 0 {
+            return None;
+        }
+        let conn = *self.dice.pick(&told);
+        Some((
+            shard,
+            match self.dice.below(2) {
+                0 => Completed::Eof { conn },
+                _ => Completed::Received {
+                    conn,
+                    bytes: b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+                },
+            },
+        ))
+    }
+
     /// Nobody listens: the client finds the door closed.
     pub(crate) fn refuse(&mut self, session: SessionNo) {
         self.sockets.remove(&session);

@@ -17,19 +17,52 @@ impl World {
     pub(super) fn heal(&mut self) -> Result<(), Violation> {
         self.ground.note(|| "everything heals".to_owned());
         self.ground.weather = self.ground.weather.healed();
-        self.people.all_become(Mood::Listening, &mut self.ground);
-        self.rest()?;
-        self.settled("after healing")?;
-        self.audit()?;
+        self.everybody(Mood::Listening, "after healing")?;
         self.ground.fact(&Fact::Healed)?;
+        self.speak("after everybody spoke again")?;
+        self.everybody_leaves()?;
+        // Some come back and talk to those who are away, then the others come for what waits.
+        self.everybody(Mood::HalfListening, "with half of the people")?;
+        self.speak("after half of the people spoke")?;
+        self.everybody(Mood::Listening, "with everybody again")?;
+        self.inboxes_empty()?;
+        self.ground.checkers.finish()?;
+        self.everybody_leaves()
+    }
+
+    fn everybody(&mut self, mood: Mood, when: &str) -> Result<(), Violation> {
+        self.people.all_become(mood, &mut self.ground);
+        self.rest()?;
+        self.settled(when)?;
+        self.audit()
+    }
+
+    fn speak(&mut self, when: &str) -> Result<(), Violation> {
         self.people.all_speak(&mut self.ground)?;
         self.rest()?;
-        self.settled("after everybody spoke again")?;
-        self.audit()?;
-        self.ground.checkers.finish()?;
+        self.settled(when)?;
+        self.audit()
+    }
+
+    fn everybody_leaves(&mut self) -> Result<(), Violation> {
         self.people.all_become(Mood::Leaving, &mut self.ground);
         self.rest()?;
         self.nothing_left()
+    }
+
+    /// What was delivered is deleted, and nothing else is there.
+    fn inboxes_empty(&self) -> Result<(), Violation> {
+        for (device, payload) in self.store.rows() {
+            if DeviceNo::from_name(device.as_str()).is_some_and(|no| self.people.listens(no)) {
+                let frame = crate::ids::unmark(payload).map_or("a frame".to_owned(), |(key, _)| key.to_string());
+                let text = format!(
+                    "{} has everything, and {frame} still lies in its inbox",
+                    device.as_str()
+                );
+                return Err(Violation::new("rest", text));
+            }
+        }
+        Ok(())
     }
 
     fn rest(&mut self) -> Result<(), Violation> {

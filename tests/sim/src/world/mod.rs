@@ -242,7 +242,9 @@ impl World {
             }
             Event::Accept(session) => {
                 let accepted = ring.accept(session, weather, agenda);
+                let late = accepted.as_ref().and_then(|(shard, _)| ring.late(*shard));
                 self.complete(accepted);
+                self.complete(late);
             }
             Event::Up(session) => {
                 let bytes = ring.up(session, weather, agenda);
