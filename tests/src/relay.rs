@@ -220,6 +220,8 @@ fn command(folder: &Path) -> Command {
             command.env_remove(name);
         }
     }
+    // Resident memory is then what is used, and not what a huge page rounds it up to by chance.
+    command.env("MIMALLOC_ALLOW_THP", "0");
     command
 }
 

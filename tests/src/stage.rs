@@ -27,6 +27,14 @@ impl Stage {
         stage
     }
 
+    /// The same, its memory to be measured: the relay that makes the store, and needs some 50 MiB for that, has ended.
+    #[must_use]
+    pub fn measured(settings: &'static str) -> Self {
+        let mut stage = Self::new(settings);
+        stage.restart_with(settings);
+        stage
+    }
+
     /// Starts the relay, which has ended, in the same folder.
     ///
     /// # Panics

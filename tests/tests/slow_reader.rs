@@ -67,7 +67,7 @@ fn catch_up(peer: &mut Peer, hearing: &mut Hearing, ledger: &Ledger) {
 
 /// How far the relay grows when nobody is there and everything goes straight to the inbox: what the store alone costs.
 fn growth_without_a_reader() -> u64 {
-    let stage = Stage::new(SETTINGS);
+    let stage = Stage::measured(SETTINGS);
     let (away, ledger) = (Device::new("away"), Ledger::default());
     away.connect(&stage, HttpVersion::Http1).bye();
     let watermark = Watermark::set(&stage);
@@ -80,7 +80,7 @@ fn growth_without_a_reader() -> u64 {
 fn a_reader_that_stops_costs_its_budget_and_no_more_and_hears_all_when_it_reads_again() {
     let store = growth_without_a_reader();
     for http in BOTH {
-        let stage = Stage::new(SETTINGS);
+        let stage = Stage::measured(SETTINGS);
         let (slow, ledger) = (Device::new("slow"), Ledger::default());
         let mut bystanders = Bystanders::start(&stage);
         let mut peer = slow.connect(&stage, http);
@@ -88,7 +88,7 @@ fn a_reader_that_stops_costs_its_budget_and_no_more_and_hears_all_when_it_reads_
         talk(&stage, &slow, &ledger);
         bystanders.go_on();
         watermark.below(
-            store + 32 * MIB,
+            store + 16 * MIB,
             &format!("a reader that stops, beside {} KiB for the store,", store >> 10),
         );
         let mut hearing = Hearing::of(0);

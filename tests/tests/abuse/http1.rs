@@ -108,7 +108,7 @@ fn heads() -> Vec<(u16, String)> {
 
 #[test]
 fn a_head_that_could_be_read_in_two_ways_gets_one_refusal_and_the_end() {
-    let stage = Stage::new("");
+    let stage = Stage::measured("");
     let mut bystanders = Bystanders::start(&stage);
     let watermark = Watermark::set(&stage);
     for (status, head) in heads() {
@@ -191,7 +191,7 @@ fn a_tunnel_whose_chunks_break_off_ends_and_what_came_whole_before_is_routed() {
 
 #[test]
 fn a_chunk_extension_or_trailer_without_end_is_given_up() {
-    let stage = Stage::new("");
+    let stage = Stage::measured("");
     let mut bystanders = Bystanders::start(&stage);
     let watermark = Watermark::set(&stage);
     for start in ["1;", "0\r\nX: "] {

@@ -50,7 +50,7 @@ fn flood(stage: &Stage, opening: &[u8], piece: impl Fn(u32) -> Vec<u8>) -> Optio
 
 #[test]
 fn floods_of_frames_that_cost_more_than_they_are_worth_end_in_enhance_your_calm() {
-    let stage = Stage::new("");
+    let stage = Stage::measured("");
     let mut bystanders = Bystanders::start(&stage);
     let watermark = Watermark::set(&stage);
     let unfinished = frame(kind::HEADERS, 0, 1, head("GET", "/healthz"));
@@ -147,7 +147,7 @@ fn floods_of_frames_that_cost_more_than_they_are_worth_end_in_enhance_your_calm(
 
 #[test]
 fn a_header_list_that_unfolds_to_much_more_than_it_weighs_is_not_unfolded() {
-    let stage = Stage::new("");
+    let stage = Stage::measured("");
     let mut bystanders = Bystanders::start(&stage);
     let watermark = Watermark::set(&stage);
     for _ in 0..20 {
@@ -171,7 +171,7 @@ fn a_header_list_that_unfolds_to_much_more_than_it_weighs_is_not_unfolded() {
 
 #[test]
 fn a_peer_whose_window_stays_shut_holds_its_own_answers_up_and_nothing_else() {
-    let stage = Stage::new("");
+    let stage = Stage::measured("");
     let mut bystanders = Bystanders::start(&stage);
     let watermark = Watermark::set(&stage);
     let mut peers: Vec<Raw> = (0..50).map(|_| greeted(&stage, &[(INITIAL_WINDOW_SIZE, 0)])).collect();
@@ -212,7 +212,7 @@ const UNREAD: Duration = Duration::from_secs(5);
 
 #[test]
 fn a_peer_that_asks_for_answers_and_never_reads_is_left() {
-    let stage = Stage::new("[limits]\nclose_timeout = \"1s\"\n");
+    let stage = Stage::measured("[limits]\nclose_timeout = \"1s\"\n");
     let mut bystanders = Bystanders::start(&stage);
     let watermark = Watermark::set(&stage);
     for round in 0..4 {

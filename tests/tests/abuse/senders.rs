@@ -149,7 +149,7 @@ fn half_a_frame_and_then_silence_is_a_frame_timeout() {
 
 #[test]
 fn large_frames_that_never_become_whole_hold_what_was_sent_of_them_and_no_longer_than_their_time() {
-    let stage = Stage::new("[limits]\nframe_timeout = \"4s\"\n");
+    let stage = Stage::measured("[limits]\nframe_timeout = \"4s\"\n");
     let mut bystanders = Bystanders::start(&stage);
     let watermark = Watermark::set(&stage);
     let (senders, other) = (devices("large", 40), Device::new("other"));

@@ -29,7 +29,7 @@ fn ten_thousand_connects_that_never_speak_cost_little_and_are_closed_in_time() {
         ..limit
     };
     setrlimit(Resource::Nofile, raised).unwrap();
-    let stage = Stage::new("[limits]\nhead_timeout = \"8s\"\nclose_timeout = \"1s\"\n");
+    let stage = Stage::measured("[limits]\nhead_timeout = \"8s\"\nclose_timeout = \"1s\"\n");
     let mut bystanders = Bystanders::start(&stage);
     let watermark = Watermark::set(&stage);
     let silent: Vec<TcpStream> = (0..COUNT)
@@ -43,7 +43,7 @@ fn ten_thousand_connects_that_never_speak_cost_little_and_are_closed_in_time() {
     Device::new("newcomer")
         .connect(&stage, commucat_client::HttpVersion::Http1)
         .bye();
-    watermark.below(160 * MIB, "10,000 silent connections");
+    watermark.below(64 * MIB, "10,000 silent connections");
     for mut socket in silent {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         // Closed or reset; either way not a word, and not a timeout of ours.

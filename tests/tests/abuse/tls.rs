@@ -47,7 +47,7 @@ fn record(kind: u8, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn garbage_before_tls_gets_an_alert_or_a_close() {
-    let stage = Stage::new("");
+    let stage = Stage::measured("");
     let mut bystanders = Bystanders::start(&stage);
     let watermark = Watermark::set(&stage);
     let noise: Vec<u8> = (0..70_000_u32)
