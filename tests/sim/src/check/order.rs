@@ -35,14 +35,16 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    fn emitted(&mut self, to: SessionNo, key: FrameKey, known: &Known) -> Result<(), Violation> {
+    fn emitted(&mut self, to: SessionNo, key: FrameKey, continued: bool, known: &Known) -> Result<(), Violation> {
         let last = self.last.insert((to, key.session, key.channel), key.counter);
         if let Some(last) = last.filter(|last| *last >= key.counter) {
             return Err(broken(to, key, &format!("after counter {last} on the same connection")));
         }
         let device = known.device(to);
         let since = self.said.get(&key).map_or(0, |said| said.at);
-        let first = self.given.insert((device, key)) && !self.absences.since(device, key.channel, since);
+        // The rest of a frame that was begun on a connection follows there, whatever came meanwhile on another.
+        let excused = continued || self.absences.since(device, key.channel, since);
+        let first = self.given.insert((device, key)) && !excused;
         let highest = self
             .highest
             .entry((device, key.session, key.channel))
@@ -118,7 +120,7 @@ impl Checker for Order {
                 if let Body::Marked { key, .. } = frame.body
                     && !known.hostile(key.session)
                 {
-                    self.emitted(*session, key, known)?;
+                    self.emitted(*session, key, frame.continued, known)?;
                 }
             }
             _ => {}
