@@ -1,0 +1,73 @@
+//! Frame Types, Routing Semantics, Voice Messages inside MSG.
+
+use commucat_proto::FrameType;
+use commucat_tests::wire::kind;
+use serde_json::json;
+
+use crate::ground::{Ground, Statement};
+
+pub(crate) const STATEMENTS: &[Statement] = &[
+    Statement {
+        section: "Routing Semantics",
+        words: "Clients must send a JOIN control frame before routing ciphertext on a new channel",
+        check: |ground| {
+            let mut tunnel = ground.ready(&ground.device("ada"));
+            tunnel.say(kind::MSG, ground.channel().into(), "nobody");
+            assert_eq!(tunnel.refusal(), ("Not Joined".to_owned(), 403));
+        },
+    },
+    Statement {
+        section: "Routing Semantics",
+        words: "LEAVE removes the sender from server-side routing tables",
+        check: |ground| {
+            let (ada, bob, channel) = (ground.device("ada"), ground.device("bob"), ground.channel());
+            let mut tunnel = ground.ready(&ada);
+            tunnel.join(channel.into(), &bob);
+            tunnel.say(kind::LEAVE, channel.into(), "{}");
+            tunnel.say(kind::MSG, channel.into(), "too late");
+            let (before, problem) = tunnel.error();
+            assert_eq!((before.len(), &problem["title"]), (1, &json!("Not Joined")));
+        },
+    },
+    Statement {
+        section: "Frame Types",
+        words: "MSG: Ciphertext payload delivered end-to-end",
+        check: |ground| {
+            let (mut from, mut to, channel) = ground.pair();
+            let payload: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+            from.say(channel, &payload);
+            let got = to.hear();
+            assert!(got.kind == FrameType::Msg && got.payload == payload);
+        },
+    },
+    Statement {
+        section: "Frame Types",
+        words: "TYPING, KEY_UPDATE, GROUP_EVENT: routed like MSG",
+        check: opaque_frames_are_routed_alike,
+    },
+    Statement {
+        section: "Voice Messages inside MSG",
+        words: "Short asynchronous voice clips reuse the existing MSG frame",
+        check: |ground| {
+            let (mut from, mut to, channel) = ground.pair();
+            let clip = json!({ "type": "voice_message", "codec": "opus", "sample_rate": 48_000, "channels": 1,
+                "frame_duration_ms": 20, "frames": ["AAECAw==", "BAUGBw=="], "duration_ms": 40 });
+            from.say(channel, clip.to_string());
+            to.hears(&clip.to_string());
+        },
+    },
+];
+
+fn opaque_frames_are_routed_alike(ground: &Ground<'_>) {
+    let (mut from, mut to, channel) = ground.pair();
+    for kind in [FrameType::Typing, FrameType::KeyUpdate, FrameType::GroupEvent] {
+        let channel = commucat_proto::ChannelId::new(channel);
+        let sequence = from.client().send(kind, channel, kind.name().as_bytes()).unwrap();
+        from.settled(sequence);
+        let got = to.hear();
+        assert_eq!(
+            (got.kind, got.channel, got.text().as_str()),
+            (kind, channel, kind.name())
+        );
+    }
+}
