@@ -25,6 +25,7 @@ pub mod responder;
 pub mod stage;
 #[cfg(test)]
 mod vectors;
+pub mod zkp;
 
 pub use entropy::Entropy;
 pub use error::NoiseError;

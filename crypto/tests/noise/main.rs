@@ -6,3 +6,4 @@ mod keys;
 mod round_trip;
 mod stage;
 mod support;
+mod zkp;

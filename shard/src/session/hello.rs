@@ -2,6 +2,7 @@
 //!
 //! Nothing is written before the client has proven its key in step 3: what a HELLO would create is only drafted here.
 
+use commucat_crypto::zkp::{self, Context};
 use commucat_crypto::{Pattern, PublicKey, Responder, ResponderHello};
 use commucat_proto::control::{self, Auth, Hello, Text, UserClaim, UserProfile};
 use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Handle, SessionToken, Title, UserId};
@@ -81,6 +82,7 @@ impl Shard {
         let device = local_name(&hello.device_id, &self.config.domain).ok_or(failed("device of another domain"))?;
         let client_static = PublicKey::from_bytes(hello.client_static.0);
         let (key, prologue) = (&self.config.noise_key, &self.config.prologue);
+        self.check_zkp(&hello).map_err(failed)?;
         let noise = Responder::read_hello(pattern, key, prologue, &hello.handshake.0, &mut *self.entropy)
             .map_err(|_| failed("noise message 1 is invalid"))?;
         if noise
@@ -101,6 +103,23 @@ impl Shard {
             claim: hello.user,
             capabilities: capabilities.collect(),
         })
+    }
+
+    /// A proof of the device's Ed25519 key need not be there; one that is there must hold (decisions § 4).
+    fn check_zkp(&self, hello: &Hello) -> Result<(), &'static str> {
+        let Some(zkp) = &hello.zkp else { return Ok(()) };
+        let device_public = &hello.device_public.as_ref().ok_or("zkp without device_public")?.0;
+        let context = Context {
+            domain: &self.config.domain,
+            device_id: hello.device_id.as_str(),
+            device_public,
+            client_static: &hello.client_static.0,
+        };
+        let proof = zkp::Proof {
+            commitment: zkp.commitment.0,
+            response: zkp.response.0,
+        };
+        context.verify(&proof).then_some(()).ok_or("zkp does not verify")
     }
 
     /// The store has told what it knows.

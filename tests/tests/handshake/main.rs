@@ -5,3 +5,4 @@ mod keys;
 mod order;
 mod users;
 mod versions;
+mod zkp;
