@@ -19,6 +19,7 @@ use crate::keys::device_key;
 use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, ReplayRow, Target, Targets, TunnelId};
 use crate::outbox::{Opaque, Pushed};
 use crate::session::State;
+use crate::session::proof::Attaching;
 use crate::session::ready::Ready;
 use crate::tunnel::{Phase, Tunnel};
 
@@ -249,9 +250,10 @@ impl Shard {
             return;
         };
         if let State::Attaching(attaching) = std::mem::replace(&mut tunnel.state, State::Ended) {
-            tunnel.state = State::Ready(Box::new(Ready::new(attaching.device, key, epoch)));
+            let Attaching { device, profile } = *attaching;
+            tunnel.state = State::Ready(Box::new(Ready::new(device, key, epoch, profile.clone())));
             self.attached.insert(key, (id, epoch));
-            self.greet(&mut tunnel, &attaching.greeting);
+            self.greet(&mut tunnel, profile);
         }
         self.tunnels.put(tunnel);
         self.fetch(id);
@@ -282,6 +284,7 @@ impl Shard {
                     self.attached.remove(&key);
                 }
                 let live = ready.delivery.mode == Mode::Live;
+                self.announce_end(&ready);
                 self.forget_routes(tunnel.id, ready);
                 tunnel.outbox.residue(live, |frame| self.return_home(key, None, frame));
                 key

@@ -29,6 +29,7 @@ pub mod limits;
 pub mod mesh;
 mod outbox;
 mod pool;
+mod presence;
 mod route;
 mod session;
 mod store_desk;
@@ -303,6 +304,9 @@ impl Shard {
                 drained,
             } => self.replay(*device, *epoch, rows, *drained),
             Message::Delivered { device, upto } => self.home_delivered(*device, *upto),
+            Message::Announce { about, members } => self.home_announce(about, members),
+            Message::Announced { about, members } => self.announced(about, members),
+            Message::Met { tunnel, peers } => self.met(*tunnel, peers),
         }
     }
 

@@ -31,6 +31,9 @@ pub struct Limits {
     pub roster: usize,
     /// Members over all channels of one session: what its rosters may cost the directory.
     pub session_members: usize,
+    /// Largest channel whose members are told of each other by PRESENCE; in a larger one every JOIN would be told to
+    /// everybody.
+    pub presence_roster: usize,
     /// Storable frames queued for one session before they spill to its inbox. An empty queue takes one frame of any size.
     pub outbox_bytes: usize,
     /// Voice, video and typing frames queued for one session before the oldest are dropped.
@@ -72,6 +75,7 @@ impl Default for Limits {
             channels: 1024,
             roster: 4096,
             session_members: 65_536,
+            presence_roster: 256,
             outbox_bytes: 1 << 20,
             media_bytes: 256 << 10,
             control_bytes: 64 << 10,

@@ -21,6 +21,8 @@ pub(crate) struct Route {
     pub(crate) members: SmallVec<[DeviceKey; 1]>,
     /// Recipients in other domains.
     pub(crate) foreign: Vec<DeviceId>,
+    /// The sender keeps its address private on this channel.
+    pub(crate) relay: bool,
     plan: Plan,
     /// Frames some recipient of which is not settled yet.
     pub(crate) outstanding: u32,
@@ -29,10 +31,11 @@ pub(crate) struct Route {
 
 impl Route {
     /// A route is planned when its first frame comes.
-    pub(crate) fn new(members: SmallVec<[DeviceKey; 1]>, foreign: Vec<DeviceId>) -> Self {
+    pub(crate) fn new(members: SmallVec<[DeviceKey; 1]>, foreign: Vec<DeviceId>, relay: bool) -> Self {
         Self {
             members,
             foreign,
+            relay,
             plan: Plan::new(),
             outstanding: 0,
             dirty: true,

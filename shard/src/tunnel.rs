@@ -3,6 +3,8 @@
 //! Invariant: a `TunnelId` names one stream for ever; a late message or completion with an earlier generation finds
 //! nothing. While a tunnel is being worked on it is taken out of the table, so nothing else can touch it.
 
+use std::net::SocketAddr;
+
 use crate::clock::Now;
 use crate::input::ConnId;
 use crate::mesh::message::TunnelId;
@@ -39,6 +41,8 @@ pub(crate) enum Phase {
 pub(crate) struct Tunnel {
     pub(crate) id: TunnelId,
     pub(crate) conn: ConnId,
+    /// The observed address of the client.
+    pub(crate) peer: Option<SocketAddr>,
     /// The HTTP/2 stream, or 0.
     pub(crate) stream: u32,
     pub(crate) trace: Option<TraceId>,

@@ -46,6 +46,49 @@ pub(crate) const STATEMENTS: &[Statement] = &[
         check: opaque_frames_are_routed_alike,
     },
     Statement {
+        section: "P2P Negotiation",
+        words: "Observed socket addresses (client_addr) are published to channel peers",
+        check: |ground| {
+            let (ada, bob, channel) = (ground.device("ada"), ground.device("bob"), ground.channel());
+            let (mut from, mut to) = (ground.connect(&ada), ground.connect(&bob));
+            from.join_as(channel, [&bob], false);
+            to.join_as(channel, [&ada], false);
+            for (peer, other) in [(&mut from, &bob), (&mut to, &ada)] {
+                let seen = peer.sees();
+                assert_eq!(
+                    (&seen["channel"], &seen["peer"]),
+                    (&json!(channel), &json!(other.id.as_str()))
+                );
+                assert!(seen["candidate"].as_str().unwrap().starts_with("127.0.0.1:"));
+            }
+        },
+    },
+    Statement {
+        section: "Routing Semantics",
+        words: "Setting relay=true forces server fan-out even if direct connectivity is possible",
+        check: |ground| {
+            let (mut from, mut to, channel) = ground.pair();
+            assert!(from.sees()["candidate"].is_null() && to.sees()["candidate"].is_null());
+            from.say(channel, "by the relay");
+            to.hears("by the relay");
+        },
+    },
+    Statement {
+        section: "Frame Types",
+        words: "PRESENCE: JSON control heartbeat/availability update",
+        check: |ground| {
+            let (mut from, mut to, channel) = ground.pair();
+            to.sees();
+            let channel = commucat_proto::ChannelId::new(channel);
+            let away = from
+                .client()
+                .send(FrameType::Presence, channel, br#"{"state":"away"}"#)
+                .unwrap();
+            from.settled(away);
+            assert_eq!(to.sees()["state"], "away");
+        },
+    },
+    Statement {
         section: "Voice Messages inside MSG",
         words: "Short asynchronous voice clips reuse the existing MSG frame",
         check: |ground| {

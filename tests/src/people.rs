@@ -14,6 +14,8 @@ use commucat_client::{Config, Endpoint, HttpVersion, Incoming, OsEntropy, Public
 use commucat_proto::control::{Ack, Join, Problem};
 use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Sequence};
 
+use serde_json::Value;
+
 use crate::relay::Relay;
 
 /// Far longer than anything takes on a busy machine; a test that waits so long has failed.
@@ -70,6 +72,7 @@ impl Device {
             name: self.id.clone(),
             client,
             frames: VecDeque::new(),
+            presence: VecDeque::new(),
             acks: VecDeque::new(),
             end: End::default(),
             over: false,
@@ -179,6 +182,7 @@ pub struct Peer {
     name: DeviceId,
     client: Client,
     frames: VecDeque<Got>,
+    presence: VecDeque<Got>,
     acks: VecDeque<Acked>,
     end: End,
     over: bool,
@@ -192,9 +196,14 @@ impl Peer {
 
     /// Declares to whom frames on `channel` go.
     pub fn join<'a>(&mut self, channel: u32, members: impl IntoIterator<Item = &'a Device>) {
+        self.join_as(channel, members, true);
+    }
+
+    /// The same, with the address private or not.
+    pub fn join_as<'a>(&mut self, channel: u32, members: impl IntoIterator<Item = &'a Device>, relay: bool) {
         let join = Join {
             members: members.into_iter().map(|device| device.id.clone()).collect(),
-            relay: true,
+            relay,
             group_id: None,
         };
         let sequence = self.client.connection().join(ChannelId::new(channel), &join).unwrap();
@@ -265,6 +274,29 @@ impl Peer {
             }
             self.wait(deadline, "a frame");
         }
+    }
+
+    /// The next PRESENCE, as JSON; those are kept apart from what devices say.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub fn sees(&mut self) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(got) = self.presence.pop_front() {
+                let mut seen: Value = serde_json::from_slice(&got.payload).unwrap();
+                assert_eq!(seen["channel"], got.channel.get());
+                seen["user"].take();
+                return seen;
+            }
+            self.wait(deadline, "PRESENCE");
+        }
+    }
+
+    /// PRESENCE that was heard and not asked for yet.
+    #[must_use]
+    pub fn unseen(&self) -> usize {
+        self.presence.len()
     }
 
     /// The next frame is this MSG.
@@ -357,12 +389,18 @@ impl Peer {
                 channel,
                 sequence,
                 payload,
-            })) => self.frames.push_back(Got {
-                kind,
-                channel,
-                sequence,
-                payload,
-            }),
+            })) => {
+                let queue = match kind {
+                    FrameType::Presence => &mut self.presence,
+                    _ => &mut self.frames,
+                };
+                queue.push_back(Got {
+                    kind,
+                    channel,
+                    sequence,
+                    payload,
+                });
+            }
             Ok(Some(Incoming::Acknowledged {
                 channel,
                 from,

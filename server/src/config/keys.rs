@@ -317,6 +317,14 @@ pub(super) static KEYS: &[Key] = &[
         "Members over all channels of one session."
     ),
     number!(
+        "limits.presence_roster",
+        Count,
+        0,
+        65_536,
+        limits.presence_roster,
+        "Largest channel whose members are told of each other by PRESENCE."
+    ),
+    number!(
         "limits.outbox_bytes",
         Size,
         KIB,

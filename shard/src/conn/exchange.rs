@@ -102,6 +102,7 @@ impl Shard {
         let id = self.tunnels.insert(|id| Tunnel {
             id,
             conn: conn.id,
+            peer: conn.peer,
             stream,
             trace,
             state: State::Hello,

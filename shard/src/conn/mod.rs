@@ -20,6 +20,7 @@ mod receive;
 pub mod tls;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use smallvec::SmallVec;
 
@@ -60,6 +61,8 @@ enum Life {
 #[derive(Debug)]
 struct Conn {
     id: ConnId,
+    /// Where it comes from; nothing is known of who speaks through a proxy.
+    peer: Option<SocketAddr>,
     life: Life,
     tls: Option<Box<Tls>>,
     http: Http,

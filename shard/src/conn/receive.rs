@@ -28,6 +28,7 @@ impl Shard {
         let idle_until = self.at.now + self.config.limits.head_timeout;
         let mut conn = Box::new(Conn {
             id,
+            peer: (listener == Listener::Tls).then_some(peer),
             life: Life::Open,
             tls: tls.flatten(),
             http: Http::Unknown,

@@ -109,6 +109,11 @@ impl Shard {
         }
     }
 
+    /// The shard that a device is attached to, as far as its home, which is here, knows.
+    pub(crate) fn home_knows(&self, key: DeviceKey) -> Option<ShardId> {
+        self.homes.map.get(&key)?.at().map(|(shard, _)| shard)
+    }
+
     /// The holder has left its shard.
     fn left(&mut self, key: DeviceKey, shard: ShardId, to: Option<Holder>) {
         let Some(home) = self.homes.map.get_mut(&key) else {

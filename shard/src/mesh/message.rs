@@ -3,10 +3,12 @@
 //! One lane per ordered pair of shards, first in, first out: what follows relies on it. A frame travels once per shard,
 //! with all its recipients there; small payloads stand in the batch's own arena, large ones are shared.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use commucat_proto::control::{Text, UserProfile};
 use commucat_proto::{ChannelId, DeviceId, FrameType};
 use commucat_storage::api::{RowId, StoreError};
 
@@ -119,6 +121,36 @@ pub struct ReplayRow {
     pub channel: ChannelId,
     /// The stored frame.
     pub payload: Bytes,
+}
+
+/// What one session lets the members of a channel know (CCP-1, Presence Metadata, P2P Negotiation).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// Who.
+    pub key: DeviceKey,
+    /// Who, by name.
+    pub device: DeviceId,
+    /// On which channel.
+    pub channel: ChannelId,
+    /// `online`, `offline`, or the client's own word.
+    pub state: Text,
+    /// Whose device it is.
+    pub user: Arc<UserProfile>,
+    /// Its observed address, when it has joined without `relay`.
+    pub direct: Option<SocketAddr>,
+    /// Why it is said.
+    pub occasion: Occasion,
+}
+
+/// Why PRESENCE is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// This session has joined; it is told of those who are there.
+    Joined(ShardId, TunnelId),
+    /// The session is over, or answers one that has joined.
+    Seen,
+    /// The client says so.
+    Said,
 }
 
 /// One message.
@@ -235,6 +267,27 @@ pub enum Message {
         rows: Vec<ReplayRow>,
         /// Nothing is left, and nothing was on its way into the inbox.
         drained: bool,
+    },
+    /// To a home shard of some of these devices, and from there, as `Announced`, to the shards where they are.
+    Announce {
+        /// What there is to know.
+        about: Arc<Announcement>,
+        /// Who may care.
+        members: Vec<DeviceKey>,
+    },
+    /// To a shard to which these devices are attached.
+    Announced {
+        /// What there is to know.
+        about: Arc<Announcement>,
+        /// Who may care.
+        members: Vec<DeviceKey>,
+    },
+    /// To the shard of a session that has joined: who is there already.
+    Met {
+        /// The session.
+        tunnel: TunnelId,
+        /// About each of them.
+        peers: Vec<Arc<Announcement>>,
     },
     /// To the home: rows up to this one have reached the device.
     Delivered {

@@ -2,7 +2,7 @@
 //! new, the home gives the device its seat, and only then the session is real.
 
 use commucat_crypto::{PublicKey, ResponderAwait};
-use commucat_proto::control::{self, AuthProof, Ready as ReadyAck};
+use commucat_proto::control::{self, AuthProof, Ready as ReadyAck, UserProfile};
 use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Title};
 use commucat_storage::api::{Profile, Reply, Request, StoreError};
 
@@ -54,8 +54,8 @@ pub(crate) struct Recording {
 #[derive(Debug)]
 pub(crate) struct Attaching {
     pub(crate) device: DeviceId,
-    /// The ready ACK.
-    pub(crate) greeting: Vec<u8>,
+    /// Whose it is.
+    pub(crate) profile: UserProfile,
 }
 
 impl Shard {
@@ -172,8 +172,6 @@ impl Shard {
     }
 
     fn attach(&mut self, tunnel: &mut Tunnel, device: DeviceId, profile: &Profile) {
-        let mut greeting = Vec::new();
-        control::write(&ReadyAck::new(wire_profile(profile)), &mut greeting);
         let home = device_key(&self.config.hash_key, &device).home(self.config.shards);
         self.mesh.push(
             home,
@@ -182,14 +180,19 @@ impl Shard {
                 tunnel: tunnel.id,
             },
         );
-        tunnel.state = State::Attaching(Box::new(Attaching { device, greeting }));
+        tunnel.state = State::Attaching(Box::new(Attaching {
+            device,
+            profile: wire_profile(profile),
+        }));
     }
 
     /// The tunnel is ready (CCP-1, Handshake: the final ACK).
-    pub(crate) fn greet(&mut self, tunnel: &mut Tunnel, greeting: &[u8]) {
+    pub(crate) fn greet(&mut self, tunnel: &mut Tunnel, profile: UserProfile) {
+        let mut greeting = Vec::new();
+        control::write(&ReadyAck::new(profile), &mut greeting);
         self.counters.ready += 1;
         tunnel.hello_by = None;
-        tunnel.outbox.push_control(FrameType::Ack, ChannelId::ZERO, greeting);
+        tunnel.outbox.push_control(FrameType::Ack, ChannelId::ZERO, &greeting);
         self.touch(tunnel);
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! An opaque frame is never parsed, and costs no allocation on its way to recipients on this shard.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use commucat_proto::control::{self, Ack, Text};
+use commucat_proto::control::{self, Ack, Text, UserProfile};
 use commucat_proto::limits::MAX_RELAYED_PAYLOAD;
 use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Sequence, Title};
 
@@ -13,6 +15,7 @@ use crate::keys::ChannelMap;
 use crate::lane::SHARE_FROM;
 use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, Targets};
 use crate::outbox::Opaque;
+use crate::presence::ONLINE;
 use crate::route::{Plan, Route};
 use crate::session::pending::{Pending, Unacked};
 use crate::session::{Next, State};
@@ -31,10 +34,13 @@ pub(crate) struct Ready {
     /// Channels it has left: nothing more reaches it there until it joins again.
     pub(crate) left: Vec<ChannelId>,
     pub(crate) pending: Pending,
+    pub(crate) profile: Arc<UserProfile>,
+    /// What it last said of itself; `online` until then.
+    pub(crate) presence: Text,
 }
 
 impl Ready {
-    pub(crate) fn new(device: DeviceId, key: DeviceKey, epoch: Epoch) -> Self {
+    pub(crate) fn new(device: DeviceId, key: DeviceKey, epoch: Epoch, profile: UserProfile) -> Self {
         Self {
             device,
             key,
@@ -44,6 +50,8 @@ impl Ready {
             members: 0,
             left: Vec::new(),
             pending: Pending::default(),
+            profile: Arc::new(profile),
+            presence: Text::cut(ONLINE),
         }
     }
 }
@@ -62,6 +70,7 @@ impl Shard {
             FrameType::Join => self.join(tunnel, frame),
             FrameType::Leave => self.leave(tunnel, frame),
             FrameType::Ack => self.client_ack(tunnel, frame),
+            FrameType::Presence => self.client_presence(tunnel, frame),
             FrameType::Error => {
                 // Receipt of an ERROR is fatal for the stream, for us too.
                 self.end(tunnel);

@@ -64,12 +64,15 @@ impl Shard {
         let local: SmallVec<[DeviceKey; 1]> = roster.local.iter().map(|(key, _)| *key).collect();
         ready.members = ready.members - freed + local.len();
         ready.left.retain(|left| *left != channel);
-        let replaced = ready.routes.insert(channel, Route::new(local, roster.foreign));
+        let replaced = ready
+            .routes
+            .insert(channel, Route::new(local, roster.foreign, join.relay));
         self.name(&roster.local, (tunnel.id, channel));
         if let Some(replaced) = replaced {
             self.unname(&replaced.members, (tunnel.id, channel));
         }
         self.acknowledge(tunnel, channel, frame.sequence);
+        self.announce_join(tunnel, channel);
         Next::Go
     }
 

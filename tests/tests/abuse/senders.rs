@@ -30,6 +30,7 @@ fn a_valid_client_whose_every_byte_travels_alone_is_served() {
             let mut back = to;
             back.join(1, [&slow]);
             back.say(1, "and back");
+            assert_eq!(tunnel.hear().kind, 0x08, "PRESENCE of the friend");
             assert_eq!(tunnel.hear().payload, b"and back");
             tunnel.finish();
         }
