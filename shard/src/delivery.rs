@@ -250,8 +250,15 @@ impl Shard {
             return;
         };
         if let State::Attaching(attaching) = std::mem::replace(&mut tunnel.state, State::Ended) {
-            let Attaching { device, profile } = *attaching;
-            tunnel.state = State::Ready(Box::new(Ready::new(device, key, epoch, profile.clone())));
+            let Attaching {
+                device,
+                profile,
+                ack_range,
+            } = *attaching;
+            tunnel.state = State::Ready(Box::new(Ready {
+                ack_range,
+                ..Ready::new(device, key, epoch, profile.clone())
+            }));
             self.attached.insert(key, (id, epoch));
             self.greet(&mut tunnel, profile);
         }

@@ -30,6 +30,7 @@ pub mod mesh;
 mod outbox;
 mod pool;
 mod presence;
+mod ranges;
 mod route;
 mod session;
 mod store_desk;

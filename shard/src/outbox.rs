@@ -20,6 +20,7 @@ use commucat_storage::api::RowId;
 
 use crate::lane::{Body, Lane, Record};
 use crate::limits::Limits;
+use crate::ranges::{Ranges, Run};
 
 /// A frame as it is offered: its payload is lent, or counted already.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,7 @@ pub(crate) struct Outbox {
     bulk: Lane,
     media: Lane,
     held: Lane,
+    ranges: Ranges,
     stamp: u64,
     last_sequence: u32,
     partial: Option<Partial>,
@@ -86,8 +88,31 @@ impl Outbox {
     }
 
     pub(crate) fn push_control(&mut self, kind: FrameType, channel: ChannelId, payload: &[u8]) {
+        if !self.ranges.is_empty() {
+            self.write_ranges();
+        }
         self.control
             .push(kind, channel, None, 0, Body::inline(payload), payload);
+    }
+
+    /// An acknowledgement of a session with `ack-range`: written with its neighbours, before anything else of control.
+    pub(crate) fn push_ack(&mut self, channel: ChannelId, sequence: Sequence) {
+        if let Some(run) = self.ranges.push(channel, sequence) {
+            self.write_run(run);
+        }
+    }
+
+    fn write_ranges(&mut self) {
+        for run in self.ranges.take() {
+            self.write_run(run);
+        }
+    }
+
+    fn write_run(&mut self, run: Run) {
+        let mut payload = Vec::new();
+        run.write(&mut payload);
+        let body = Body::inline(&payload);
+        self.control.push(FrameType::Ack, run.channel, None, 0, body, &payload);
     }
 
     pub(crate) fn control_over(&self, limits: &Limits) -> bool {
@@ -175,7 +200,11 @@ impl Outbox {
 
     /// Whether `fill` would write anything.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.partial.is_some() || !self.control.is_empty() || !self.media.is_empty() || self.bulk.len() > self.in_flight
+        self.partial.is_some()
+            || !self.ranges.is_empty()
+            || !self.control.is_empty()
+            || !self.media.is_empty()
+            || self.bulk.len() > self.in_flight
     }
 
     /// Nothing unsent, nothing unfinished.
@@ -203,6 +232,9 @@ impl Outbox {
     /// Appends up to `budget` wire bytes to `out`; a frame may be cut anywhere and goes on with the next call.
     /// `left` is told the type of every frame whose last byte was written.
     pub(crate) fn fill(&mut self, out: &mut Vec<u8>, budget: usize, left: &mut [u64; 20]) -> Filled {
+        if !self.ranges.is_empty() && budget > 0 {
+            self.write_ranges();
+        }
         let mut room = budget;
         while room > 0 {
             let Some(lane) = self.choose() else { break };
@@ -404,6 +436,7 @@ impl Outbox {
 
     /// All numbers are used: what is pushed next, the ERROR that says so, gets the one that was kept.
     pub(crate) fn exhaust(&mut self) {
+        self.ranges.take();
         self.control.clear();
         self.exhausted = true;
     }

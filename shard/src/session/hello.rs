@@ -19,8 +19,11 @@ use crate::tunnel::{Stall, Tunnel};
 /// Protocol versions this server speaks.
 pub const VERSIONS: &[u16] = &[1];
 
-/// Capabilities that are echoed; these two mean nothing to the server (decisions § 5).
-pub const CAPABILITIES: &[&str] = &["noise", "zstd"];
+/// Capabilities that are echoed; `noise` and `zstd` mean nothing to the server (decisions § 5).
+pub const CAPABILITIES: &[&str] = &["noise", "zstd", ACK_RANGE];
+
+/// Acknowledgements of consecutive sequences travel together (decisions § 3).
+pub(crate) const ACK_RANGE: &str = "ack-range";
 
 /// A HELLO that was understood.
 #[derive(Debug)]
@@ -223,6 +226,7 @@ impl Shard {
             .noise
             .write_auth(&secret, &mut message)
             .map_err(|_| Refused(Title::HandshakeFailed, "noise message 2 could not be made"))?;
+        let ack_range = looking.capabilities.contains(&ACK_RANGE);
         let auth = Auth {
             session,
             handshake: control::HexBytes(message),
@@ -241,6 +245,7 @@ impl Shard {
             device: looking.device,
             client_static: looking.client_static,
             plan,
+            ack_range,
         }));
         self.touch(tunnel);
         Ok(())

@@ -40,6 +40,7 @@ pub(crate) struct Proof {
     pub(crate) device: DeviceId,
     pub(crate) client_static: PublicKey,
     pub(crate) plan: Plan,
+    pub(crate) ack_range: bool,
 }
 
 /// The key is proven.
@@ -48,6 +49,7 @@ pub(crate) struct Recording {
     device: DeviceId,
     client_static: PublicKey,
     profile: Profile,
+    ack_range: bool,
 }
 
 /// The store is content.
@@ -56,6 +58,7 @@ pub(crate) struct Attaching {
     pub(crate) device: DeviceId,
     /// Whose it is.
     pub(crate) profile: UserProfile,
+    pub(crate) ack_range: bool,
 }
 
 impl Shard {
@@ -81,6 +84,7 @@ impl Shard {
             device,
             client_static,
             plan,
+            ack_range,
         } = *proof;
         let Ok(established) = noise.finish(&step.handshake.0) else {
             return self.fail(tunnel, Title::HandshakeFailed, "noise message 3 is invalid");
@@ -92,7 +96,7 @@ impl Shard {
         let request = match &plan {
             Plan::Keep(profile) => {
                 let profile = profile.clone();
-                self.attach(tunnel, device, &profile);
+                self.attach(tunnel, device, &profile, ack_range);
                 return Next::Go;
             }
             Plan::Update(profile) => Request::UpdateProfile {
@@ -110,6 +114,7 @@ impl Shard {
             device,
             client_static,
             profile: plan.profile().clone(),
+            ack_range,
         }));
         Next::Go
     }
@@ -121,7 +126,7 @@ impl Shard {
         };
         if let State::Recording(recording) = std::mem::replace(&mut tunnel.state, State::Ended) {
             match outcome {
-                Ok(_) => self.attach(&mut tunnel, recording.device, &recording.profile),
+                Ok(_) => self.attach(&mut tunnel, recording.device, &recording.profile, recording.ack_range),
                 Err(StoreError::DeviceExists) => {
                     let request = Request::Lookup {
                         device: recording.device.clone(),
@@ -157,7 +162,7 @@ impl Shard {
                 Ok(Reply::Found {
                     device: Some(known), ..
                 }) if PublicKey::from_bytes(known.static_key).ct_eq(&recording.client_static) => {
-                    self.attach(&mut tunnel, recording.device, &known.user);
+                    self.attach(&mut tunnel, recording.device, &known.user, recording.ack_range);
                 }
                 Ok(_) => {
                     self.fail(&mut tunnel, Title::HandshakeFailed, "invalid static key");
@@ -171,7 +176,7 @@ impl Shard {
         self.wakes.push(id);
     }
 
-    fn attach(&mut self, tunnel: &mut Tunnel, device: DeviceId, profile: &Profile) {
+    fn attach(&mut self, tunnel: &mut Tunnel, device: DeviceId, profile: &Profile, ack_range: bool) {
         let home = device_key(&self.config.hash_key, &device).home(self.config.shards);
         self.mesh.push(
             home,
@@ -183,6 +188,7 @@ impl Shard {
         tunnel.state = State::Attaching(Box::new(Attaching {
             device,
             profile: wire_profile(profile),
+            ack_range,
         }));
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Ready {
     pub(crate) profile: Arc<UserProfile>,
     /// What it last said of itself; `online` until then.
     pub(crate) presence: Text,
+    /// The client takes acknowledgements in ranges.
+    pub(crate) ack_range: bool,
 }
 
 impl Ready {
@@ -52,6 +54,7 @@ impl Ready {
             pending: Pending::default(),
             profile: Arc::new(profile),
             presence: Text::cut(ONLINE),
+            ack_range: false,
         }
     }
 }
@@ -98,6 +101,11 @@ impl Shard {
     }
 
     pub(crate) fn acknowledge(&mut self, tunnel: &mut Tunnel, channel: ChannelId, sequence: Sequence) {
+        if matches!(&tunnel.state, State::Ready(ready) if ready.ack_range) {
+            tunnel.outbox.push_ack(channel, sequence);
+            self.touch(tunnel);
+            return;
+        }
         let mut payload = std::mem::take(&mut self.scratch);
         payload.clear();
         Ack::write_plain(sequence, &mut payload);
