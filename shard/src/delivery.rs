@@ -253,10 +253,10 @@ impl Shard {
             let Attaching {
                 device,
                 profile,
-                ack_range,
+                agreed,
             } = *attaching;
             tunnel.state = State::Ready(Box::new(Ready {
-                ack_range,
+                agreed,
                 ..Ready::new(device, key, epoch, profile.clone())
             }));
             self.attached.insert(key, (id, epoch));

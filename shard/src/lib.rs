@@ -38,7 +38,8 @@ mod timer;
 mod trace;
 mod tunnel;
 
-pub use crate::session::hello::{CAPABILITIES, VERSIONS};
+pub use crate::session::agreed::CAPABILITIES;
+pub use crate::session::hello::VERSIONS;
 
 use std::sync::Arc;
 

@@ -11,6 +11,12 @@ pub const PORT_BYTES: usize = 32 << 20;
 /// What a request weighs beside its payload: queue slots, ids, the store's key.
 pub const REQUEST_OVERHEAD: usize = 256;
 
+/// What a member of a roster weighs on its way: a name and its place in a map.
+pub const MEMBER_OVERHEAD: usize = 128;
+
+/// What a roster that is asked for may weigh: most are far smaller, the largest somewhat larger.
+pub const ROSTER_BYTES: usize = 256 << 10;
+
 /// Requests that share one commit: enough that an fsync costs each of them next to nothing, few enough that the first
 /// of them does not wait for the last.
 pub const BATCH_REQUESTS: usize = 4_096;

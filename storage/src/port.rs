@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crossbeam_queue::ArrayQueue;
 use tokio::sync::Notify;
 
-use crate::api::{Completion, Request, StoreError, Submission};
-use crate::limits::{PORT_BYTES, PORT_REQUESTS, REQUEST_OVERHEAD};
+use crate::api::{Completion, GroupRequest, PresenceRequest, Request, StoreError, Submission};
+use crate::limits::{MEMBER_OVERHEAD, PORT_BYTES, PORT_REQUESTS, REQUEST_OVERHEAD, ROSTER_BYTES};
 
 /// Called when completions are ready and the port's owner may be asleep. It runs on the pool's thread and must not wait.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -252,10 +252,17 @@ fn weight(request: &Request) -> usize {
             .map(|envelope| REQUEST_OVERHEAD + envelope.payload.len())
             .sum(),
         Request::ReadInbox { max_bytes, .. } => *max_bytes,
+        Request::Group(GroupRequest::Create { roster, .. }) => roster.members.len() * MEMBER_OVERHEAD,
+        Request::Group(GroupRequest::Load { .. }) => ROSTER_BYTES,
+        Request::Presence(PresenceRequest::Set(entries)) => entries.len() * REQUEST_OVERHEAD,
+        Request::Presence(PresenceRequest::Get { devices, .. }) => devices.len() * REQUEST_OVERHEAD,
         Request::Lookup { .. }
         | Request::Found { .. }
         | Request::UpdateProfile { .. }
         | Request::Delivered { .. }
+        | Request::Account(_)
+        | Request::Group(GroupRequest::Invite { .. })
+        | Request::Depth
         | Request::Probe => 0,
     };
     brings.saturating_add(REQUEST_OVERHEAD)

@@ -10,6 +10,7 @@ use commucat_storage::api::{Profile, Reply, Request, StoreError};
 
 use crate::Shard;
 use crate::mesh::message::TunnelId;
+use crate::session::agreed::{Agreed, CAPABILITIES};
 use crate::session::proof::{Plan, Proof};
 use crate::session::roster::local_name;
 use crate::session::{Next, State};
@@ -18,12 +19,6 @@ use crate::tunnel::{Stall, Tunnel};
 
 /// Protocol versions this server speaks.
 pub const VERSIONS: &[u16] = &[1];
-
-/// Capabilities that are echoed; `noise` and `zstd` mean nothing to the server (decisions § 5).
-pub const CAPABILITIES: &[&str] = &["noise", "zstd", ACK_RANGE];
-
-/// Acknowledgements of consecutive sequences travel together (decisions § 3).
-pub(crate) const ACK_RANGE: &str = "ack-range";
 
 /// A HELLO that was understood.
 #[derive(Debug)]
@@ -226,7 +221,7 @@ impl Shard {
             .noise
             .write_auth(&secret, &mut message)
             .map_err(|_| Refused(Title::HandshakeFailed, "noise message 2 could not be made"))?;
-        let ack_range = looking.capabilities.contains(&ACK_RANGE);
+        let agreed = Agreed::of(&looking.capabilities);
         let auth = Auth {
             session,
             handshake: control::HexBytes(message),
@@ -245,7 +240,7 @@ impl Shard {
             device: looking.device,
             client_static: looking.client_static,
             plan,
-            ack_range,
+            agreed,
         }));
         self.touch(tunnel);
         Ok(())

@@ -6,6 +6,7 @@
 //!   └───────────────┴─────────────────┴──────────────┴─────────── ERROR ─┴──────────────┴─► Ended
 //! ```
 
+pub(crate) mod agreed;
 pub(crate) mod hello;
 pub(crate) mod pending;
 pub(crate) mod proof;

@@ -9,6 +9,7 @@ use commucat_storage::api::{Profile, Reply, Request, StoreError};
 use crate::Shard;
 use crate::keys::device_key;
 use crate::mesh::message::{Message, TunnelId};
+use crate::session::agreed::Agreed;
 use crate::session::hello::wire_profile;
 use crate::session::{Next, State};
 use crate::store_desk::Waiting;
@@ -40,7 +41,7 @@ pub(crate) struct Proof {
     pub(crate) device: DeviceId,
     pub(crate) client_static: PublicKey,
     pub(crate) plan: Plan,
-    pub(crate) ack_range: bool,
+    pub(crate) agreed: Agreed,
 }
 
 /// The key is proven.
@@ -49,7 +50,7 @@ pub(crate) struct Recording {
     device: DeviceId,
     client_static: PublicKey,
     profile: Profile,
-    ack_range: bool,
+    agreed: Agreed,
 }
 
 /// The store is content.
@@ -58,7 +59,7 @@ pub(crate) struct Attaching {
     pub(crate) device: DeviceId,
     /// Whose it is.
     pub(crate) profile: UserProfile,
-    pub(crate) ack_range: bool,
+    pub(crate) agreed: Agreed,
 }
 
 impl Shard {
@@ -84,7 +85,7 @@ impl Shard {
             device,
             client_static,
             plan,
-            ack_range,
+            agreed,
         } = *proof;
         let Ok(established) = noise.finish(&step.handshake.0) else {
             return self.fail(tunnel, Title::HandshakeFailed, "noise message 3 is invalid");
@@ -96,7 +97,7 @@ impl Shard {
         let request = match &plan {
             Plan::Keep(profile) => {
                 let profile = profile.clone();
-                self.attach(tunnel, device, &profile, ack_range);
+                self.attach(tunnel, device, &profile, agreed);
                 return Next::Go;
             }
             Plan::Update(profile) => Request::UpdateProfile {
@@ -114,7 +115,7 @@ impl Shard {
             device,
             client_static,
             profile: plan.profile().clone(),
-            ack_range,
+            agreed,
         }));
         Next::Go
     }
@@ -126,7 +127,7 @@ impl Shard {
         };
         if let State::Recording(recording) = std::mem::replace(&mut tunnel.state, State::Ended) {
             match outcome {
-                Ok(_) => self.attach(&mut tunnel, recording.device, &recording.profile, recording.ack_range),
+                Ok(_) => self.attach(&mut tunnel, recording.device, &recording.profile, recording.agreed),
                 Err(StoreError::DeviceExists) => {
                     let request = Request::Lookup {
                         device: recording.device.clone(),
@@ -162,7 +163,7 @@ impl Shard {
                 Ok(Reply::Found {
                     device: Some(known), ..
                 }) if PublicKey::from_bytes(known.static_key).ct_eq(&recording.client_static) => {
-                    self.attach(&mut tunnel, recording.device, &known.user, recording.ack_range);
+                    self.attach(&mut tunnel, recording.device, &known.user, recording.agreed);
                 }
                 Ok(_) => {
                     self.fail(&mut tunnel, Title::HandshakeFailed, "invalid static key");
@@ -176,7 +177,7 @@ impl Shard {
         self.wakes.push(id);
     }
 
-    fn attach(&mut self, tunnel: &mut Tunnel, device: DeviceId, profile: &Profile, ack_range: bool) {
+    fn attach(&mut self, tunnel: &mut Tunnel, device: DeviceId, profile: &Profile, agreed: Agreed) {
         let home = device_key(&self.config.hash_key, &device).home(self.config.shards);
         self.mesh.push(
             home,
@@ -188,7 +189,7 @@ impl Shard {
         tunnel.state = State::Attaching(Box::new(Attaching {
             device,
             profile: wire_profile(profile),
-            ack_range,
+            agreed,
         }));
     }
 

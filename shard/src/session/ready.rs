@@ -17,6 +17,7 @@ use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, Targets}
 use crate::outbox::Opaque;
 use crate::presence::ONLINE;
 use crate::route::{Plan, Route};
+use crate::session::agreed::Agreed;
 use crate::session::pending::{Pending, Unacked};
 use crate::session::{Next, State};
 use crate::tunnel::{Stall, Tunnel};
@@ -37,8 +38,7 @@ pub(crate) struct Ready {
     pub(crate) profile: Arc<UserProfile>,
     /// What it last said of itself; `online` until then.
     pub(crate) presence: Text,
-    /// The client takes acknowledgements in ranges.
-    pub(crate) ack_range: bool,
+    pub(crate) agreed: Agreed,
 }
 
 impl Ready {
@@ -54,7 +54,7 @@ impl Ready {
             pending: Pending::default(),
             profile: Arc::new(profile),
             presence: Text::cut(ONLINE),
-            ack_range: false,
+            agreed: Agreed::default(),
         }
     }
 }
@@ -101,7 +101,7 @@ impl Shard {
     }
 
     pub(crate) fn acknowledge(&mut self, tunnel: &mut Tunnel, channel: ChannelId, sequence: Sequence) {
-        if matches!(&tunnel.state, State::Ready(ready) if ready.ack_range) {
+        if matches!(&tunnel.state, State::Ready(ready) if ready.agreed.ack_range) {
             tunnel.outbox.push_ack(channel, sequence);
             self.touch(tunnel);
             return;

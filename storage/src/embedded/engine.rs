@@ -104,7 +104,7 @@ impl Engine {
             }
             Request::ReadInbox { device, .. } => self.has_staged_rows(device, |_| true),
             Request::Delivered { device, upto } => self.has_staged_rows(device, |inbox| inbox.has_to_look(*upto)),
-            Request::Probe => false,
+            Request::Account(_) | Request::Group(_) | Request::Presence(_) | Request::Depth | Request::Probe => false,
         }
     }
 
@@ -179,6 +179,9 @@ impl Engine {
             Request::Delivered { device, upto } => {
                 let inbox = inbox(&mut self.cache, tables, device)?;
                 inbox.deliver(tables, &mut staged.batch, device, *upto)?
+            }
+            Request::Account(_) | Request::Group(_) | Request::Presence(_) | Request::Depth => {
+                return Err(StoreError::Unavailable("the embedded store does not keep this".to_owned()).into());
             }
             Request::Probe => {
                 tables.stage_probe(&mut staged.batch);
@@ -286,8 +289,13 @@ fn inbox<'a>(cache: &'a mut Cache, tables: &Tables, device: &DeviceId) -> Result
 fn grows(request: &Request) -> bool {
     match request {
         Request::Found { .. } | Request::UpdateProfile { .. } | Request::Append { .. } | Request::Probe => true,
-        Request::AppendOwed { .. } | Request::Lookup { .. } | Request::ReadInbox { .. } | Request::Delivered { .. } => {
-            false
-        }
+        Request::AppendOwed { .. }
+        | Request::Lookup { .. }
+        | Request::ReadInbox { .. }
+        | Request::Delivered { .. }
+        | Request::Account(_)
+        | Request::Group(_)
+        | Request::Presence(_)
+        | Request::Depth => false,
     }
 }

@@ -91,6 +91,7 @@ impl Model {
                 Ok(Reply::Done)
             }
             Request::Probe => Ok(Reply::Done),
+            other => unreachable!("no strategy of this model makes {other:?}"),
         }
     }
 

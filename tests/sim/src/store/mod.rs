@@ -35,7 +35,9 @@ fn subject(request: &Request) -> Subject {
         | Request::ReadInbox { device, .. }
         | Request::Delivered { device, .. } => Subject::Device(device.clone()),
         Request::UpdateProfile { profile } => Subject::Other(profile.id.as_str().to_owned()),
-        Request::Probe => Subject::Other(String::new()),
+        Request::Account(_) | Request::Group(_) | Request::Presence(_) | Request::Depth | Request::Probe => {
+            Subject::Other(String::new())
+        }
     }
 }
 

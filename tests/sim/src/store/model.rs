@@ -65,6 +65,9 @@ impl Model {
             } => Ok(self.read(device, *after, *max_rows, *max_bytes, *now, changes)),
             Request::Delivered { device, upto } => Ok(self.delivered(device, *upto, changes)),
             Request::Probe => Ok(Reply::Done),
+            Request::Account(_) | Request::Group(_) | Request::Presence(_) | Request::Depth => {
+                Err(StoreError::Unavailable("the model does not keep this".to_owned()))
+            }
         }
     }
 

@@ -3,6 +3,14 @@
 //! Invariant: requests that name the same device take effect in the order in which one shard submitted them, and a
 //! completion is given only when its effect is durable. Shards submit; the pool (or the simulator's fake) completes.
 
+mod accounts;
+mod groups;
+mod presence;
+
+pub use accounts::{AccountRequest, DeviceRecord, Friend, Paired, PairingOffer, Selector, SessionOwner, TokenHash};
+pub use groups::{GroupRequest, GroupRoster, Invited};
+pub use presence::{PresenceEntry, PresenceRequest};
+
 use bytes::Bytes;
 use commucat_proto::{ChannelId, DeviceId, FrameType, Handle, UserId};
 
@@ -118,6 +126,14 @@ pub enum Request {
         /// The last row delivered.
         upto: RowId,
     },
+    /// Of people and their devices.
+    Account(AccountRequest),
+    /// Of groups.
+    Group(GroupRequest),
+    /// Of presence.
+    Presence(PresenceRequest),
+    /// How much is kept for those who are away? `Depth`; may lag behind what was just appended.
+    Depth,
     /// Is the store reachable and writable?
     Probe,
 }
@@ -141,7 +157,28 @@ pub enum Reply {
         /// Whether rows after the last one existed at that moment.
         more: bool,
     },
-    /// To everything else: it is durable.
+    /// To `FindSession`: none when the token is worth nothing.
+    Session(Option<SessionOwner>),
+    /// To `ListDevices`.
+    Devices(Vec<DeviceRecord>),
+    /// To `ClaimPairing`.
+    Paired(Paired),
+    /// To `Friends`.
+    Friends(Vec<Friend>),
+    /// To `Create` and `Load` of a group.
+    Roster(GroupRoster),
+    /// To `Invite`.
+    Invited(Invited),
+    /// To `Get` of presence.
+    Presence(Vec<PresenceEntry>),
+    /// To `Depth`.
+    Depth {
+        /// Frames in all inboxes.
+        rows: u64,
+        /// Their payload bytes.
+        bytes: u64,
+    },
+    /// To everything else: it is durable, unless the request says otherwise.
     Done,
 }
 
@@ -163,6 +200,30 @@ pub enum StoreError {
     /// The device exists already, founded by somebody else meanwhile.
     #[error("device exists")]
     DeviceExists,
+    /// There is no such user.
+    #[error("unknown user")]
+    UnknownUser,
+    /// The device has been revoked.
+    #[error("device revoked")]
+    DeviceRevoked,
+    /// The profile has as many devices as it may have without a pairing code.
+    #[error("too many devices")]
+    DeviceLimit,
+    /// The user has as many open pairing codes as anybody may have.
+    #[error("too many pairing codes")]
+    TooManyCodes,
+    /// The pairing code is not, or no more, worth anything; which of these is nobody's business.
+    #[error("pairing refused")]
+    PairingRefused,
+    /// There is no such group.
+    #[error("unknown group")]
+    UnknownGroup,
+    /// The asker's role does not allow it.
+    #[error("not allowed")]
+    NotAllowed,
+    /// The group has as many members as it may have.
+    #[error("group full")]
+    GroupFull,
     /// The store failed; the text is for the log, not for the wire.
     #[error("store unavailable: {0}")]
     Unavailable(String),
@@ -185,6 +246,18 @@ pub struct Completion {
     /// What came of it.
     pub outcome: Result<Reply, StoreError>,
 }
+
+/// Bearer sessions of one device that are kept; an older one ends when one more is opened.
+pub const SESSIONS_PER_DEVICE: usize = 8;
+
+/// Pairing codes of one user that are neither used nor expired.
+pub const CODES_PER_USER: usize = 16;
+
+/// Wrong secrets that a pairing code survives, less one.
+pub const PAIRING_TRIES: u32 = 5;
+
+/// Entries of a user's own list (decisions § 10).
+pub const FRIENDS_PER_USER: usize = 512;
 
 /// What one device's inbox may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,67 @@
+//! Groups and their rosters (CCP-1, Group Channels; decisions § 7).
+
+use std::collections::BTreeMap;
+
+use commucat_proto::control::Role;
+use commucat_proto::{DeviceId, GroupId};
+
+use super::Wall;
+
+/// A stored group: `chat_group` with its `group_member` rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupRoster {
+    /// Its owner.
+    pub owner: DeviceId,
+    /// Every member with its role, the owner included.
+    pub members: BTreeMap<DeviceId, Role>,
+    /// Whether addresses are kept private in it.
+    pub relay: bool,
+    /// Counts its changes, from 1.
+    pub version: u64,
+}
+
+/// What may be asked about groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupRequest {
+    /// A group comes to be. One that exists is left as it is: its owner gets the stored roster. `Roster`; `NotAllowed`
+    /// when it exists and is somebody else's.
+    Create {
+        /// Which.
+        group: GroupId,
+        /// As it is to be; its version is 1.
+        roster: GroupRoster,
+        /// When.
+        at: Wall,
+    },
+    /// `Roster`; `UnknownGroup`.
+    Load {
+        /// Which.
+        group: GroupId,
+    },
+    /// One more member, or another role for one: only the owner may change the role of somebody who is a member, and
+    /// nobody that of the owner; what an admin asks of a member leaves its role as it is. `Invited`; `UnknownGroup`,
+    /// `NotAllowed` when `by` may not invite, `GroupFull`.
+    Invite {
+        /// Which.
+        group: GroupId,
+        /// Who asks.
+        by: DeviceId,
+        /// Who joins.
+        device: DeviceId,
+        /// As what; never owner.
+        role: Role,
+        /// The group may have so many members.
+        limit: usize,
+        /// When.
+        at: Wall,
+    },
+}
+
+/// What an invite has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invited {
+    /// The role the device has now.
+    pub role: Role,
+    /// The roster's version now; the same as before when nothing has changed.
+    pub version: u64,
+}
