@@ -149,9 +149,9 @@ impl Shard {
             short_of_credit: Vec::new(),
             fat: Vec::new(),
             fx: Effects::default(),
+            plain: Buffers::default().lease(),
             buffers: Buffers::default(),
             scratch: Vec::new(),
-            plain: Vec::new(),
             counters: Counters::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! One `/connect` stream: its unparsed bytes, its session, its outbox; and the table of all of them.
+//! One `/connect` stream: its WebSocket when it has one, its unparsed bytes, its session, its outbox; and the table of all of them.
 //!
 //! Invariant: a `TunnelId` names one stream for ever; a late message or completion with an earlier generation finds
 //! nothing. While a tunnel is being worked on it is taken out of the table, so nothing else can touch it.
@@ -6,12 +6,13 @@
 use std::net::SocketAddr;
 
 use crate::clock::Now;
+use crate::conn::ws::Ws;
 use crate::input::ConnId;
 use crate::mesh::message::TunnelId;
 use crate::outbox::Outbox;
 use crate::session::State;
 use crate::trace::TraceId;
-use commucat_proto::Sequence;
+use commucat_proto::{Sequence, Title};
 
 /// Why a tunnel's bytes are not being parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +47,12 @@ pub(crate) struct Tunnel {
     /// The HTTP/2 stream, or 0.
     pub(crate) stream: u32,
     pub(crate) trace: Option<TraceId>,
+    /// What the bytes of the stream are wrapped in, unless they are plain.
+    pub(crate) ws: Option<Box<Ws>>,
     pub(crate) state: State,
     pub(crate) phase: Phase,
+    /// The ERROR that ended it.
+    pub(crate) problem: Option<Title>,
     pub(crate) outbox: Outbox,
     /// Body bytes that are not parsed yet: the beginning of a frame, or what came during a stall.
     pub(crate) unparsed: Vec<u8>,

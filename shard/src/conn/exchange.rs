@@ -1,5 +1,5 @@
-//! One HTTP request and what becomes of it: `POST /connect` opens a tunnel (decisions § 1), everything else is a REST
-//! call for the router outside; this shard knows no other path.
+//! One HTTP request and what becomes of it: `POST /connect` opens a tunnel, and so does a WebSocket on the same path
+//! (decisions § 1); everything else is a REST call for the router outside; this shard knows no other path.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 
 use crate::Shard;
 use crate::conn::h1::{CONTINUE, H1, OutBody};
-use crate::conn::h2::H2;
+use crate::conn::h2::{H2, Protocol};
+use crate::conn::ws::{self, Upgrade};
 use crate::conn::{Conn, Http, Life};
 use crate::input::CallId;
 use crate::mesh::message::TunnelId;
@@ -23,7 +24,7 @@ pub(super) enum Exchange {
     /// HTTP/1.1: between requests.
     None,
     /// `/connect` was accepted; its head is to be written.
-    Opening(TunnelId),
+    Opening(TunnelId, Opening),
     /// Frames flow both ways.
     Tunnel(TunnelId),
     /// The body of a REST call is being collected.
@@ -38,42 +39,91 @@ pub(super) enum Exchange {
     Answered,
 }
 
+/// What the head of an accepted `/connect` says.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Opening {
+    /// To a POST: the body is the tunnel.
+    Body,
+    /// To a WebSocket's handshake.
+    Socket(Upgrade),
+}
+
 /// An answer of the shard's own.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refusal {
-    /// `/connect` is for POST.
+    /// `/connect` is for POST, and for GET with an upgrade.
     Method,
     /// The body of a REST call is over its limit.
     TooLarge,
+    /// What asks for a WebSocket does not ask as RFC 6455 wants it.
+    Handshake,
+    /// The WebSocket is of another version.
+    WebSocketVersion,
+    /// Nothing is tunnelled to this path.
+    NotFound,
+    /// An extended CONNECT for something else than a WebSocket.
+    Protocol,
 }
 
 impl Refusal {
     const fn status(self) -> u16 {
         match self {
+            Self::Handshake => 400,
+            Self::NotFound => 404,
             Self::Method => 405,
             Self::TooLarge => 413,
+            Self::WebSocketVersion => 426,
+            Self::Protocol => 501,
         }
     }
 
     /// RFC 9457.
     const fn body(self) -> &'static str {
         match self {
+            Self::Handshake => {
+                r#"{"type":"about:blank","title":"Bad Request","status":400,"detail":"not a WebSocket handshake (RFC 6455, section 4.2.1)"}"#
+            }
+            Self::NotFound => {
+                r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"a WebSocket is opened at /connect"}"#
+            }
             Self::Method => {
-                r#"{"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"/connect is opened with POST"}"#
+                r#"{"type":"about:blank","title":"Method Not Allowed","status":405,"detail":"/connect is opened with POST, or as a WebSocket"}"#
             }
             Self::TooLarge => {
                 r#"{"type":"about:blank","title":"Content Too Large","status":413,"detail":"the request body is over its limit"}"#
             }
+            Self::WebSocketVersion => {
+                r#"{"type":"about:blank","title":"Upgrade Required","status":426,"detail":"the version of WebSocket is 13"}"#
+            }
+            Self::Protocol => {
+                r#"{"type":"about:blank","title":"Not Implemented","status":501,"detail":"the only protocol that CONNECT opens is websocket"}"#
+            }
         }
     }
 
-    fn headers(self) -> SmallVec<[(&'static str, &'static str); 2]> {
+    fn headers(self) -> SmallVec<[(&'static str, &'static str); 4]> {
         let mut headers = SmallVec::new();
         headers.push(("content-type", "application/problem+json"));
-        if matches!(self, Self::Method) {
-            headers.push(("allow", "POST"));
+        match self {
+            Self::Method => headers.push(("allow", "POST")),
+            // HTTP/2 leaves the fields of an upgrade out.
+            Self::WebSocketVersion => headers.extend_from_slice(&[
+                ("sec-websocket-version", "13"),
+                ("upgrade", "websocket"),
+                ("connection", "upgrade"),
+            ]),
+            _ => {}
         }
         headers
+    }
+}
+
+impl From<ws::Refused> for Refusal {
+    fn from(refused: ws::Refused) -> Self {
+        match refused {
+            ws::Refused::Malformed => Self::Handshake,
+            ws::Refused::Version => Self::WebSocketVersion,
+        }
     }
 }
 
@@ -83,15 +133,49 @@ const CONNECTED: &[(&str, &str)] = &[
     ("cache-control", "no-store"),
 ];
 
+/// Whether, and as what, a request for `/connect` opens a tunnel.
+fn opening(head: &Parts) -> Result<Opening, Refusal> {
+    match head.method {
+        Method::POST => Ok(Opening::Body),
+        Method::GET if ws::asks_upgrade(head) => Ok(Opening::Socket(ws::upgrade(head)?)),
+        // HTTP/2 alone hands it on, and with its protocol.
+        Method::CONNECT => match head.extensions.get() {
+            Some(Protocol(protocol)) if protocol.eq_ignore_ascii_case("websocket") => {
+                Ok(Opening::Socket(ws::extended(head)?))
+            }
+            _ => Err(Refusal::Protocol),
+        },
+        _ => Err(Refusal::Method),
+    }
+}
+
+/// The fields of the answer to a WebSocket's handshake. HTTP/2 leaves the first two out.
+fn agreed(upgrade: &Upgrade) -> SmallVec<[(&str, &str); 4]> {
+    let mut fields = SmallVec::from_slice(&[("connection", "upgrade"), ("upgrade", "websocket")]);
+    fields.extend(upgrade.accept().map(|accept| ("sec-websocket-accept", accept)));
+    fields.extend(upgrade.subprotocol().map(|name| ("sec-websocket-protocol", name)));
+    fields
+}
+
 impl Shard {
     pub(super) fn request(&mut self, conn: &mut Conn, stream: u32, head: Box<Parts>) -> Exchange {
         if head.uri.path() != "/connect" {
-            return Exchange::Collecting(head, Vec::new());
+            // A CONNECT has no end to wait for.
+            return if head.method == Method::CONNECT {
+                Exchange::Refused(Refusal::NotFound)
+            } else {
+                Exchange::Collecting(head, Vec::new())
+            };
         }
-        if head.method != Method::POST {
-            return Exchange::Refused(Refusal::Method);
+        match opening(&head) {
+            Ok(opening) => self.open(conn, stream, &head, opening),
+            Err(refusal) => Exchange::Refused(refusal),
         }
-        if stream == 0 && head.headers.contains_key(http::header::EXPECT) {
+    }
+
+    fn open(&mut self, conn: &mut Conn, stream: u32, head: &Parts, opening: Opening) -> Exchange {
+        let expects = matches!(opening, Opening::Body) && head.headers.contains_key(http::header::EXPECT);
+        if stream == 0 && expects {
             conn.heads.extend_from_slice(CONTINUE);
         }
         let trace = head
@@ -105,8 +189,10 @@ impl Shard {
             peer: conn.peer,
             stream,
             trace,
+            ws: matches!(opening, Opening::Socket(_)).then(Box::default),
             state: State::Hello,
             phase: Phase::Open,
+            problem: None,
             outbox: Outbox::default(),
             unparsed: Vec::new(),
             stalled: None,
@@ -131,7 +217,7 @@ impl Shard {
             trace = trace.map(tracing::field::display),
             "tunnel opened"
         );
-        Exchange::Opening(id)
+        Exchange::Opening(id, opening)
     }
 
     /// Gives how many octets of window are the client's again.
@@ -147,7 +233,7 @@ impl Shard {
                 }
                 whole
             }
-            Exchange::Opening(_) => {
+            Exchange::Opening(..) => {
                 debug_assert!(
                     false,
                     "the head of a tunnel is written before its body is read: {:?}",
@@ -171,8 +257,8 @@ impl Shard {
                 *exchange = Exchange::Tunnel(id);
                 self.half_close(id);
             }
-            Exchange::Opening(id) => {
-                *exchange = Exchange::Opening(id);
+            Exchange::Opening(id, opening) => {
+                *exchange = Exchange::Opening(id, opening);
                 self.half_close(id);
             }
             Exchange::Answered => *exchange = Exchange::None,
@@ -183,8 +269,11 @@ impl Shard {
     /// Writes what a request's state has to say at once, over HTTP/1.1.
     pub(super) fn answer_h1(&mut self, conn: &mut Conn, h1: &mut H1, exchange: &mut Exchange) {
         match exchange {
-            Exchange::Opening(id) => {
-                h1.head(200, CONNECTED, OutBody::Chunked, false, &mut conn.heads);
+            Exchange::Opening(id, opening) => {
+                match opening {
+                    Opening::Body => h1.head(200, CONNECTED, OutBody::Chunked, false, &mut conn.heads),
+                    Opening::Socket(upgrade) => h1.upgrade(&agreed(upgrade), &mut conn.heads),
+                }
                 *exchange = Exchange::Tunnel(*id);
             }
             Exchange::Refused(refusal) => {
@@ -208,8 +297,11 @@ impl Shard {
     /// The same over HTTP/2.
     pub(super) fn answer_h2(&mut self, conn: &mut Conn, h2: &mut H2, stream: u32, exchange: &mut Exchange) {
         match exchange {
-            Exchange::Opening(id) => {
-                h2.head(stream, 200, CONNECTED, false, &mut conn.heads);
+            Exchange::Opening(id, opening) => {
+                match opening {
+                    Opening::Body => h2.head(stream, 200, CONNECTED, false, &mut conn.heads),
+                    Opening::Socket(upgrade) => h2.head(stream, 200, &agreed(upgrade), false, &mut conn.heads),
+                }
                 *exchange = Exchange::Tunnel(*id);
             }
             Exchange::Refused(refusal) => {

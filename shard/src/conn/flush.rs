@@ -137,13 +137,10 @@ impl Shard {
             self.end(&mut tunnel);
         }
         let passed = tunnel.outbox.pass_skipped();
-        let at = out.len();
-        if room > 0 && tunnel.outbox.fill(out, room, &mut self.counters.frames_out) == Filled::Exhausted {
-            self.exhausted(&mut tunnel);
-            let left = room - (out.len() - at);
-            let _ = tunnel.outbox.fill(out, left, &mut self.counters.frames_out);
-        }
-        let ended = tunnel.phase == Phase::Ending && !tunnel.outbox.has_unsent();
+        let ended = match tunnel.ws.take() {
+            None => self.pour(&mut tunnel, out, room),
+            Some(ws) => self.write_socket(&mut tunnel, ws, out, room),
+        };
         let key = if let State::Ready(ready) = &tunnel.state {
             Some(ready.key)
         } else {
@@ -155,6 +152,17 @@ impl Shard {
             self.fetch(id);
         }
         ended
+    }
+
+    /// Bytes of frames, up to `room`; true when nothing more will come after them.
+    pub(super) fn pour(&mut self, tunnel: &mut Tunnel, out: &mut Vec<u8>, room: usize) -> bool {
+        let at = out.len();
+        if room > 0 && tunnel.outbox.fill(out, room, &mut self.counters.frames_out) == Filled::Exhausted {
+            self.exhausted(tunnel);
+            let left = room - (out.len() - at);
+            let _ = tunnel.outbox.fill(out, left, &mut self.counters.frames_out);
+        }
+        tunnel.phase == Phase::Ending && !tunnel.outbox.has_unsent()
     }
 
     /// The numbers have run out (decisions § 3).

@@ -64,23 +64,28 @@ impl Shard {
         let Some(mut tunnel) = self.tunnels.take(id) else {
             return;
         };
-        if tunnel.phase == Phase::Open {
-            if matches!(tunnel.state, State::Hello | State::Proof(_)) {
-                let (title, detail) = if self.draining {
-                    (Title::ServiceUnavailable, "the server is going away")
-                } else {
-                    (Title::HandshakeFailed, "the stream ended during the handshake")
-                };
-                self.fail(&mut tunnel, title, detail);
-            } else {
-                tunnel.phase = Phase::Draining;
-                let due = self.at.now + self.config.limits.close_timeout;
-                tunnel.end_by = Some(due);
-                self.arm(&mut tunnel, due);
-                self.touch(&mut tunnel);
-            }
-        }
+        self.half_close_tunnel(&mut tunnel);
         self.tunnels.put(tunnel);
+    }
+
+    pub(super) fn half_close_tunnel(&mut self, tunnel: &mut Tunnel) {
+        if tunnel.phase != Phase::Open {
+            return;
+        }
+        if matches!(tunnel.state, State::Hello | State::Proof(_)) {
+            let (title, detail) = if self.draining {
+                (Title::ServiceUnavailable, "the server is going away")
+            } else {
+                (Title::HandshakeFailed, "the stream ended during the handshake")
+            };
+            self.fail(tunnel, title, detail);
+        } else {
+            tunnel.phase = Phase::Draining;
+            let due = self.at.now + self.config.limits.close_timeout;
+            tunnel.end_by = Some(due);
+            self.arm(tunnel, due);
+            self.touch(tunnel);
+        }
     }
 
     /// The client sends no more at all.

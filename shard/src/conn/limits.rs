@@ -42,6 +42,11 @@ const _: () = assert!(H2_BLOCK > HEAD, "a head just above the limit must still b
 const _: () = assert!(H2_BLOCK_DECODED > HEAD, "else 431 would never be answered");
 const _: () = assert!(TLS_RECORD >= H2_FRAME, "a full DATA frame should need one record only");
 
+/// The payload of a WebSocket control frame, by the protocol (RFC 6455 § 5.5); also what a header of two octets can say.
+pub const WS_CONTROL: usize = 125;
+/// The payload of a WebSocket message that we send: what a header of four octets can say.
+pub const WS_MESSAGE: usize = 0xffff;
+
 /// How often a peer may do what costs us more than it costs the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {

@@ -1,10 +1,11 @@
 //! Connections: bytes from the driver become body bytes of tunnels and REST calls, and back.
 //!
-//! `tls`, `h1` and `h2` are values that know nothing of each other; this module is where they are stacked. A connection
+//! `tls`, `h1`, `h2` and `ws` are values that know nothing of each other; this module is where they are stacked. A connection
 //! is taken out of the table while it is being worked on.
 //!
 //! - `receive`: bytes up through TLS and HTTP.
 //! - `exchange`: what an HTTP request becomes: a tunnel, a REST call, or a refusal.
+//! - `socket`: a WebSocket between a tunnel and what carries it.
 //! - `flush`: what is owed goes down again, at most one send per connection and turn.
 //! - `lifetime`: deadlines, half-close, drain, the end.
 
@@ -17,7 +18,9 @@ pub mod hpack;
 mod lifetime;
 pub mod limits;
 mod receive;
+mod socket;
 pub mod tls;
+pub mod ws;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -290,6 +290,7 @@ fn keep_stream(two: &mut Two, stream: u32, exchange: Exchange) {
 fn h2_limits(limits: &Limits) -> H2Limits {
     H2Limits {
         streams: limits.streams,
+        extended_connect: true,
         ..H2Limits::default()
     }
 }

@@ -51,23 +51,14 @@ pub(crate) enum Next {
 }
 
 impl Shard {
-    /// Body bytes of a tunnel. Gives how many octets of window are the client's again.
+    /// Body bytes of a tunnel, as they were carried. Gives how many octets of window are the client's again.
     pub(crate) fn feed(&mut self, id: TunnelId, bytes: &[u8]) -> u32 {
         let Some(mut tunnel) = self.tunnels.take(id) else {
             return octets(bytes.len());
         };
-        if tunnel.stalled.is_none() && tunnel.unparsed.is_empty() {
-            let used = self.parse(&mut tunnel, bytes);
-            if used < bytes.len() {
-                let mut rest = self.buffers.lease();
-                rest.extend_from_slice(&bytes[used..]);
-                tunnel.unparsed = rest;
-            }
-        } else {
-            tunnel.unparsed.extend_from_slice(bytes);
-            if tunnel.stalled.is_none() {
-                self.parse_unparsed(&mut tunnel);
-            }
+        match tunnel.ws.take() {
+            None => self.take_in(&mut tunnel, bytes),
+            Some(ws) => self.read_socket(&mut tunnel, ws, bytes),
         }
         tunnel.owed_credit = tunnel.owed_credit.saturating_add(octets(bytes.len()));
         self.settle_input(&mut tunnel);
@@ -78,6 +69,23 @@ impl Shard {
         };
         self.tunnels.put(tunnel);
         credit
+    }
+
+    /// Bytes of frames.
+    pub(crate) fn take_in(&mut self, tunnel: &mut Tunnel, bytes: &[u8]) {
+        if tunnel.stalled.is_none() && tunnel.unparsed.is_empty() {
+            let used = self.parse(tunnel, bytes);
+            if used < bytes.len() {
+                let mut rest = self.buffers.lease();
+                rest.extend_from_slice(&bytes[used..]);
+                tunnel.unparsed = rest;
+            }
+        } else {
+            tunnel.unparsed.extend_from_slice(bytes);
+            if tunnel.stalled.is_none() {
+                self.parse_unparsed(tunnel);
+            }
+        }
     }
 
     /// Something a stalled tunnel waited for has happened: tries again. Gives the window to give back.
@@ -209,6 +217,7 @@ impl Shard {
             "session ended with an error"
         );
         self.end(tunnel);
+        tunnel.problem = Some(title);
         let mut payload = Vec::new();
         control::write(&Problem::new(title, detail.to_owned()), &mut payload);
         tunnel.outbox.push_control(FrameType::Error, ChannelId::ZERO, &payload);

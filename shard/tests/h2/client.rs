@@ -239,3 +239,22 @@ fn a_cancelled_stream_leaves_the_others_alone() {
         echo_many(client, 3, 200_000).await;
     });
 }
+
+#[test]
+fn an_extended_connect_is_a_stream_like_any_other() {
+    let limits = H2Limits {
+        extended_connect: true,
+        ..H2Limits::default()
+    };
+    with_client(&Builder::new(), limits, usize::MAX, |client| async move {
+        // An ordinary request brings the server's SETTINGS along.
+        exchange(client.clone(), request(&[]), Vec::new(), false).await;
+        assert!(client.is_extended_connect_protocol_enabled());
+        let mut head = request(&[]);
+        *head.method_mut() = Method::CONNECT;
+        head.extensions_mut()
+            .insert(h2::ext::Protocol::from_static("websocket"));
+        let (response, echoed) = exchange(client, head, body(3, 200_000), false).await;
+        assert_eq!((response.status(), echoed), (200.try_into().unwrap(), body(3, 200_000)));
+    });
+}

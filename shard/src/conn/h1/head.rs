@@ -6,7 +6,7 @@ use http::uri::Uri;
 use http::{Method, Version};
 
 use super::{BodyKind, HttpError};
-use crate::conn::fields::{content_length, is_host};
+use crate::conn::fields::{content_length, is_host, lists};
 use crate::conn::limits;
 
 /// A head that may be acted on.
@@ -164,14 +164,4 @@ fn expectation(headers: &HeaderMap, version: Version) -> Result<bool, HttpError>
     } else {
         Err(HttpError::Expectation)
     }
-}
-
-/// Whether a comma-separated field names `item`.
-fn lists(headers: &HeaderMap, name: &HeaderName, item: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|one| one.trim().eq_ignore_ascii_case(item))
 }

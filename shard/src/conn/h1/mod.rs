@@ -56,6 +56,8 @@ enum State {
     /// That many octets of body to come.
     Length(u64),
     Chunked(Chunked),
+    /// Another protocol has taken over: whatever comes is its own.
+    Upgraded,
     /// The last request on this connection is done.
     Closed,
     Failed(HttpError),
@@ -152,6 +154,10 @@ impl H1 {
                 Piece::Data(piece) => Some(H1Event::Body(piece)),
                 Piece::End => Some(self.end()),
             }),
+            State::Upgraded => {
+                let piece = std::mem::take(input);
+                Ok((!piece.is_empty()).then_some(H1Event::Body(piece)))
+            }
             State::Closed => {
                 *input = &[];
                 Ok(None)

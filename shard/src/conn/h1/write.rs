@@ -19,7 +19,7 @@ pub enum OutBody {
     Chunked,
     /// `Content-Length`; the caller appends exactly that much.
     Length(u64),
-    /// No framing field at all: 1xx (a WebSocket's 101), 204, 304.
+    /// No framing field at all: 204, 304.
     None,
 }
 
@@ -52,6 +52,19 @@ impl H1 {
             field("connection", "close", out);
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Answers 101: from the end of this head on, both directions belong to the protocol that `headers` name (RFC 9110
+    /// § 15.2.2). What the client sends comes as `Body` until the connection ends, and chunks are written as they are.
+    pub fn upgrade(&mut self, headers: &[(&str, &str)], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+        for (name, value) in headers {
+            field(name, value, out);
+        }
+        out.extend_from_slice(b"\r\n");
+        self.state = State::Upgraded;
+        self.persistent = false;
+        self.chunking = false;
     }
 
     /// The whole answer to a request that `next` refused.
