@@ -68,7 +68,12 @@ fn examine(http: HttpVersion, payload: usize, batch: usize) {
 fn an_opaque_frame_costs_no_allocation_from_received_to_sent() {
     let seen = count(|| drop(std::hint::black_box(vec![0_u8; 100])));
     assert_eq!(seen, 1, "the allocator counts");
-    for http in [HttpVersion::Http1, HttpVersion::Http2] {
+    for http in [
+        HttpVersion::Http1,
+        HttpVersion::Http2,
+        HttpVersion::WebSocket1,
+        HttpVersion::WebSocket2,
+    ] {
         for payload in PAYLOADS {
             for batch in BATCHES {
                 examine(http, payload, batch);

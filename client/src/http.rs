@@ -1,12 +1,15 @@
-//! What HTTP/1.1 and HTTP/2 have in common for one `POST /connect`: a request, a status, and two byte streams.
+//! What the ways to a relay have in common for one `/connect`: a request, a status, and two byte streams.
 //!
-//! Both versions are values: bytes from the wire go in and body bytes come out appended to a buffer, and the other way
-//! round. Neither knows frames of CCP-1. [`crate::Connection`] is the only user.
+//! Each way is a value: bytes from the wire go in and body bytes come out appended to a buffer, and the other way
+//! round. None knows frames of CCP-1. [`crate::Connection`] is the only user.
+
+use commucat_crypto::Entropy;
 
 use crate::http1::Http1;
 use crate::http2::Http2;
+use crate::websocket::WebSocket;
 
-/// Which HTTP carries the tunnel.
+/// What carries the tunnel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HttpVersion {
     /// Chunked bodies both ways (RFC 9112 §7.1).
@@ -14,6 +17,10 @@ pub enum HttpVersion {
     Http1,
     /// One stream's DATA frames (RFC 9113).
     Http2,
+    /// A WebSocket, by upgrade of HTTP/1.1 (RFC 6455).
+    WebSocket1,
+    /// A WebSocket on one stream of HTTP/2, by extended CONNECT (RFC 8441).
+    WebSocket2,
 }
 
 impl HttpVersion {
@@ -21,8 +28,8 @@ impl HttpVersion {
     #[must_use]
     pub const fn alpn(self) -> &'static [u8] {
         match self {
-            Self::Http1 => b"http/1.1",
-            Self::Http2 => b"h2",
+            Self::Http1 | Self::WebSocket1 => b"http/1.1",
+            Self::Http2 | Self::WebSocket2 => b"h2",
         }
     }
 }
@@ -56,6 +63,12 @@ pub enum HttpError {
     /// A broken chunk (RFC 9112 §7.1).
     #[error("a chunk of the response is malformed: {0}")]
     Chunk(&'static str),
+    /// The answer does not open a WebSocket.
+    #[error("the WebSocket handshake failed: {0}")]
+    Handshake(&'static str),
+    /// The server broke RFC 6455.
+    #[error("the server broke WebSocket (RFC 6455): {0}")]
+    WebSocket(&'static str),
     /// The server broke RFC 9113.
     #[error("the server broke HTTP/2 ({section}): {what}")]
     Protocol {
@@ -120,18 +133,22 @@ impl Outbox {
     }
 }
 
-/// One of the two versions.
+/// One of the ways.
 #[derive(Debug)]
 pub(crate) enum Http {
     One(Box<Http1>),
     Two(Box<Http2>),
+    Socket(Box<WebSocket>),
 }
 
 impl Http {
-    pub(crate) fn open(version: HttpVersion, request: &Request<'_>) -> Self {
+    /// `entropy` is used here alone, and by a WebSocket alone.
+    pub(crate) fn open(version: HttpVersion, request: &Request<'_>, entropy: &mut dyn Entropy) -> Self {
         match version {
             HttpVersion::Http1 => Self::One(Box::new(Http1::open(request))),
             HttpVersion::Http2 => Self::Two(Box::new(Http2::open(request))),
+            HttpVersion::WebSocket1 => Self::Socket(Box::new(WebSocket::upgrade(request, entropy))),
+            HttpVersion::WebSocket2 => Self::Socket(Box::new(WebSocket::extended(request, entropy))),
         }
     }
 
@@ -140,6 +157,7 @@ impl Http {
         match self {
             Self::One(http) => http.receive(bytes, body),
             Self::Two(http) => http.receive(bytes, body),
+            Self::Socket(http) => http.receive(bytes, body),
         }
     }
 
@@ -147,6 +165,7 @@ impl Http {
         match self {
             Self::One(http) => http.progress(),
             Self::Two(http) => http.progress(),
+            Self::Socket(http) => http.progress(),
         }
     }
 
@@ -155,6 +174,7 @@ impl Http {
         match self {
             Self::One(http) => http.transmit(outbox, out),
             Self::Two(http) => http.transmit(outbox, out),
+            Self::Socket(http) => http.transmit(outbox, out),
         }
     }
 
@@ -163,6 +183,7 @@ impl Http {
         match self {
             Self::One(http) => http.finish(),
             Self::Two(http) => http.finish(),
+            Self::Socket(http) => http.finish(),
         }
     }
 
@@ -171,6 +192,7 @@ impl Http {
         match self {
             Self::One(http) => http.disconnected(),
             Self::Two(http) => http.disconnected(),
+            Self::Socket(http) => http.disconnected(),
         }
     }
 }

@@ -1,10 +1,12 @@
-//! HTTP/1.1 from the client's side: one `POST /connect`, chunked both ways (RFC 9112 §7.1), or one ordinary call.
+//! HTTP/1.1 from the client's side: one `POST /connect`, chunked both ways (RFC 9112 §7.1), one upgrade to WebSocket, or
+//! one ordinary call.
 //!
 //! Invariant: `receive` consumes every byte it is given. A chunk may cut a frame anywhere and the wire may cut a chunk
 //! anywhere, so the decoder keeps only where it stands, never a chunk.
 
 use crate::http::{HttpError, Outbox, Progress, Request};
 use crate::limits::{CHUNK_LINE, RESPONSE_FIELDS, RESPONSE_HEAD};
+use crate::websocket::SUBPROTOCOL;
 
 /// The client's half of one HTTP/1.1 exchange.
 #[derive(Debug)]
@@ -14,6 +16,8 @@ pub(crate) struct Http1 {
     head: Vec<u8>,
     status: Option<u16>,
     tunnel: bool,
+    /// What the answer to an upgrade must say.
+    accept: Option<String>,
     cut: bool,
     finishing: bool,
     finished: bool,
@@ -66,6 +70,16 @@ impl Http1 {
         }
     }
 
+    /// A WebSocket's handshake: `accept` is what the answer has to prove. After its 101 bytes pass as they are, both ways;
+    /// until then nothing but the request leaves.
+    pub(crate) fn upgrade(request: Vec<u8>, accept: String) -> Self {
+        Self {
+            accept: Some(accept),
+            finished: false,
+            ..Self::call(request)
+        }
+    }
+
     /// A request that stands ready with its body: only the response is framed here.
     pub(crate) fn call(request: Vec<u8>) -> Self {
         Self {
@@ -74,6 +88,7 @@ impl Http1 {
             head: Vec::new(),
             status: None,
             tunnel: false,
+            accept: None,
             cut: false,
             finishing: false,
             finished: true,
@@ -103,6 +118,12 @@ impl Http1 {
             return;
         }
         let pending = outbox.pending();
+        if self.accept.is_some() {
+            out.extend_from_slice(pending);
+            let count = pending.len();
+            outbox.take(count);
+            return;
+        }
         if !pending.is_empty() {
             write_chunk_size(pending.len(), out);
             out.extend_from_slice(pending);
@@ -165,6 +186,13 @@ impl Http1 {
             return Ok(take);
         };
         let status = response.code.unwrap_or(0);
+        if let Some(accept) = &self.accept
+            && (status == 101 || (200..300).contains(&status))
+        {
+            agreed(status, response.headers, accept)?;
+            self.reading = Reading::UntilClose;
+            self.status = Some(status);
+        }
         // RFC 9110 §15.2: interim answers (100 Continue) precede the real one.
         if !(100..200).contains(&status) {
             self.reading = framing(status, response.headers, self.tunnel)?;
@@ -173,6 +201,34 @@ impl Http1 {
         self.head = Vec::new();
         Ok(length - before)
     }
+}
+
+/// Whether an answer opens the WebSocket (RFC 6455 § 4.1).
+fn agreed(status: u16, fields: &[httparse::Header<'_>], accept: &str) -> Result<(), HttpError> {
+    let is = |name: &str, value: &str| {
+        let mut found = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+        found.any(|field| field.value.eq_ignore_ascii_case(value.as_bytes()))
+    };
+    let has = |name: &str| fields.iter().any(|field| field.name.eq_ignore_ascii_case(name));
+    if status != 101 {
+        return Err(HttpError::Handshake("success, but not by 101 Switching Protocols"));
+    }
+    if !is("upgrade", "websocket") || !is("connection", "upgrade") {
+        return Err(HttpError::Handshake("the connection is not upgraded to WebSocket"));
+    }
+    let proven = fields
+        .iter()
+        .any(|field| field.name.eq_ignore_ascii_case("sec-websocket-accept") && field.value == accept.as_bytes());
+    if !proven {
+        return Err(HttpError::Handshake(
+            "sec-websocket-accept is not the answer to our key",
+        ));
+    }
+    if has("sec-websocket-extensions") || (has("sec-websocket-protocol") && !is("sec-websocket-protocol", SUBPROTOCOL))
+    {
+        return Err(HttpError::Handshake("what is agreed on was not offered"));
+    }
+    Ok(())
 }
 
 /// How the body of this response is delimited (RFC 9112 §6.3).

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            pure: no socket, clock or randomness                        drivers
-//!  Config ─► Connection  session, frames, HTTP/1.1 or HTTP/2      blocking::Client  TcpStream and poll(2)
+//!  Config ─► Connection  session, frames, HTTP or WebSocket       blocking::Client  TcpStream and poll(2)
 //!            Link        the same behind TLS 1.3                  loadgen           io_uring, many connections
 //! ```
 //!
@@ -22,6 +22,7 @@ pub mod limits;
 pub mod link;
 pub mod session;
 pub mod tls;
+mod websocket;
 
 pub use commucat_crypto::{Entropy, Pattern, PublicKey, StaticKey};
 pub use config::Config;

@@ -24,6 +24,9 @@ pub const HTTP2_FRAME: usize = 16 * 1024;
 /// The largest DATA frame we send even when the server allows more, so that one frame is one TLS record.
 pub const HTTP2_DATA: usize = 16 * 1024;
 
+/// The longest WebSocket message that we send over HTTP/2: with its header it is one DATA frame.
+pub const WEBSOCKET_MESSAGE: usize = HTTP2_DATA - 8;
+
 /// Bodies of `GET` answers (`/api/server-info` is about one kilobyte).
 pub const FETCH_BODY: usize = 1024 * 1024;
 

@@ -62,6 +62,24 @@ pub(crate) enum Http {
     /// HTTP/2
     #[value(name = "2")]
     Two,
+    /// WebSocket, by upgrade of HTTP/1.1
+    #[value(name = "ws")]
+    Socket,
+    /// WebSocket on a stream of HTTP/2
+    #[value(name = "ws2")]
+    SocketTwo,
+}
+
+impl Http {
+    /// As `--http` names it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::One => "1",
+            Self::Two => "2",
+            Self::Socket => "ws",
+            Self::SocketTwo => "ws2",
+        }
+    }
 }
 
 impl From<Http> for HttpVersion {
@@ -69,6 +87,8 @@ impl From<Http> for HttpVersion {
         match http {
             Http::One => Self::Http1,
             Http::Two => Self::Http2,
+            Http::Socket => Self::WebSocket1,
+            Http::SocketTwo => Self::WebSocket2,
         }
     }
 }

@@ -40,7 +40,8 @@ struct Shared {
 struct Held {
     connections: usize,
     lost: usize,
-    http: u8,
+    /// As `--http` names it.
+    http: &'static str,
     seconds: f64,
     /// Resident memory of the relay before the first session and with all of them, when its process was found.
     server_bytes_before: Option<u64>,
@@ -113,10 +114,7 @@ pub(crate) fn idle(arguments: &Idle) -> Result<bool, LoadError> {
     let report = Held {
         connections,
         lost: shared.lost.load(Ordering::Relaxed),
-        http: match arguments.reach.http {
-            crate::cli::Http::One => 1,
-            crate::cli::Http::Two => 2,
-        },
+        http: arguments.reach.http.name(),
         seconds: held_since.map_or(0.0, |since| since.elapsed().as_secs_f64()),
         server_bytes_before: before,
         server_bytes: with_all,

@@ -28,9 +28,9 @@ struct Arguments {
     /// Sessions to hold. Each takes a descriptor of each process: 20,000 of them are a common limit.
     #[arg(long, default_value_t = 10_000)]
     connections: u64,
-    /// Only HTTP/1.1 or only HTTP/2.
+    /// Only this, as the load generator names it: 1, 2, ws or ws2. Without it, HTTP/1.1 and then HTTP/2.
     #[arg(long)]
-    http: Option<u8>,
+    http: Option<String>,
     /// Threads of the relay that carry traffic.
     #[arg(long, default_value_t = 1)]
     shards: u16,
@@ -41,7 +41,7 @@ struct Arguments {
 
 #[derive(Debug, Serialize)]
 struct Cost {
-    http: u8,
+    http: String,
     shards: u16,
     connections: u64,
     bytes_before: u64,
@@ -52,9 +52,9 @@ struct Cost {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let versions = match arguments.http {
-        Some(one) => vec![one],
-        None => vec![1, 2],
+    let versions = match &arguments.http {
+        Some(one) => vec![one.as_str()],
+        None => vec!["1", "2"],
     };
     let mut within = true;
     for http in versions {
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn measure(arguments: &Arguments, http: u8) -> Result<Cost, RelayError> {
+fn measure(arguments: &Arguments, http: &str) -> Result<Cost, RelayError> {
     let relay = Relay::start(&Start {
         shards: arguments.shards,
         // A line per session would be measured as well.
@@ -89,7 +89,7 @@ fn measure(arguments: &Arguments, http: u8) -> Result<Cost, RelayError> {
     let bytes_after = relay.pss()?;
     relay.stop()?;
     Ok(Cost {
-        http,
+        http: http.to_owned(),
         shards: arguments.shards,
         connections: arguments.connections,
         bytes_before,
@@ -100,11 +100,11 @@ fn measure(arguments: &Arguments, http: u8) -> Result<Cost, RelayError> {
 }
 
 /// The relay's memory while it has so many sessions; they are gone when this returns.
-fn hold(relay: &Relay, http: u8, connections: u64) -> Result<u64, RelayError> {
+fn hold(relay: &Relay, http: &str, connections: u64) -> Result<u64, RelayError> {
     let mut crowd = loadgen(None)?
         .arg("idle")
         .args(["--connections", &connections.to_string()])
-        .args(["--http", &http.to_string(), "--seconds", HOLD_SECONDS])
+        .args(["--http", http, "--seconds", HOLD_SECONDS])
         .args(relay.reach(true))
         .stdout(Stdio::null())
         .spawn()
@@ -151,7 +151,7 @@ fn show(cost: &Cost, json: bool) {
     }
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     println!(
-        "HTTP/{} over TLS, {} sessions, {} shard(s): {} bytes each ({:.1} KiB)   [relay: {:.1} MiB before, {:.1} with all, {:.1} after they left]",
+        "--http {} over TLS, {} sessions, {} shard(s): {} bytes each ({:.1} KiB)   [relay: {:.1} MiB before, {:.1} with all, {:.1} after they left]",
         cost.http,
         cost.connections,
         cost.shards,

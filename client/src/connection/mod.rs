@@ -115,7 +115,7 @@ impl Connection {
             secure: config.secure,
             traceparent: config.traceparent.as_deref(),
         };
-        let http = Http::open(config.http, &request);
+        let http = Http::open(config.http, &request, entropy);
         let (version, eager) = (config.http, config.eager);
         let (hello, greeted) = handshake::hello(config, entropy)?;
         let mut connection = Self {

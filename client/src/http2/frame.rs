@@ -22,6 +22,8 @@ pub(super) const PRIORITISED: u8 = 0x20;
 pub(super) const ENABLE_PUSH: u16 = 0x2;
 pub(super) const INITIAL_WINDOW_SIZE: u16 = 0x4;
 pub(super) const MAX_FRAME_SIZE: u16 = 0x5;
+/// RFC 8441 §3.
+pub(super) const ENABLE_CONNECT_PROTOCOL: u16 = 0x8;
 
 /// `NO_ERROR`: a stream or a connection that simply ends.
 pub(super) const NO_ERROR: u32 = 0x0;

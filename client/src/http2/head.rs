@@ -3,8 +3,10 @@
 use loona_hpack::Decoder;
 
 use crate::http::{HttpError, Request};
+use crate::websocket::{SUBPROTOCOL, VERSION};
 
 // RFC 7541, appendix A.
+const METHOD: u8 = 2;
 const METHOD_POST: u8 = 3;
 const SCHEME_HTTP: u8 = 6;
 const SCHEME_HTTPS: u8 = 7;
@@ -21,17 +23,41 @@ pub(super) fn encode(request: &Request<'_>) -> Vec<u8> {
     literal(AUTHORITY, request.authority, &mut block);
     literal(PATH, "/connect", &mut block);
     literal(CONTENT_TYPE, "application/octet-stream", &mut block);
-    if let Some(traceparent) = request.traceparent {
-        block.push(0);
-        string("traceparent", &mut block);
-        string(traceparent, &mut block);
-    }
+    trace(request, &mut block);
     block
+}
+
+/// The header block that opens a WebSocket (RFC 8441 §4).
+pub(super) fn encode_extended(request: &Request<'_>) -> Vec<u8> {
+    let scheme = if request.secure { SCHEME_HTTPS } else { SCHEME_HTTP };
+    let mut block = Vec::new();
+    literal(METHOD, "CONNECT", &mut block);
+    field(":protocol", "websocket", &mut block);
+    block.push(INDEXED | scheme);
+    literal(AUTHORITY, request.authority, &mut block);
+    literal(PATH, "/connect", &mut block);
+    field("sec-websocket-version", VERSION, &mut block);
+    field("sec-websocket-protocol", SUBPROTOCOL, &mut block);
+    trace(request, &mut block);
+    block
+}
+
+fn trace(request: &Request<'_>, block: &mut Vec<u8>) {
+    if let Some(traceparent) = request.traceparent {
+        field("traceparent", traceparent, block);
+    }
 }
 
 /// RFC 7541 §6.2.2: a literal without indexing whose name stands in the static table.
 fn literal(name: u8, value: &str, block: &mut Vec<u8>) {
     integer(4, 0, usize::from(name), block);
+    string(value, block);
+}
+
+/// The same with a name that does not.
+fn field(name: &str, value: &str, block: &mut Vec<u8>) {
+    block.push(0);
+    string(name, block);
     string(value, block);
 }
 
@@ -79,7 +105,7 @@ pub(super) fn decode_status(decoder: &mut Decoder<'_>, block: &[u8]) -> Result<O
 mod tests {
     use loona_hpack::Decoder;
 
-    use super::{encode, integer};
+    use super::{encode, encode_extended, integer};
     use crate::http::Request;
 
     #[test]
@@ -90,16 +116,6 @@ mod tests {
             secure: true,
             traceparent: Some("00-aa-bb-01"),
         };
-        let fields = Decoder::new().decode(&encode(&request)).expect("decodes");
-        let text: Vec<(String, String)> = fields
-            .into_iter()
-            .map(|(name, value)| {
-                (
-                    String::from_utf8_lossy(&name).into(),
-                    String::from_utf8_lossy(&value).into(),
-                )
-            })
-            .collect();
         let expected = [
             (":method", "POST"),
             (":scheme", "https"),
@@ -108,7 +124,31 @@ mod tests {
             ("content-type", "application/octet-stream"),
             ("traceparent", "00-aa-bb-01"),
         ];
-        assert_eq!(text, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(decode(&encode(&request)), expected.map(owned));
+        let expected = [
+            (":method", "CONNECT"),
+            (":protocol", "websocket"),
+            (":scheme", "https"),
+            (":authority", &long),
+            (":path", "/connect"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-protocol", "ccp.1"),
+            ("traceparent", "00-aa-bb-01"),
+        ];
+        assert_eq!(decode(&encode_extended(&request)), expected.map(owned));
+    }
+
+    fn owned((name, value): (&str, &str)) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    fn decode(block: &[u8]) -> Vec<(String, String)> {
+        let text = |octets: Vec<u8>| String::from_utf8(octets).expect("text");
+        let fields = Decoder::new().decode(block).expect("decodes");
+        fields
+            .into_iter()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect()
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! HTTP/2 from the client's side: one connection, one stream, one `POST /connect` (RFC 9113).
+//! HTTP/2 from the client's side: one connection, one stream, one `POST /connect` (RFC 9113) or what carries a WebSocket
+//! there (RFC 8441).
 //!
 //! Only what one long duplex stream needs: the preface and SETTINGS, a request of literals, DATA under flow control both
 //! ways, PING, GOAWAY, RST_STREAM. Receive credit returns as bytes are handed on, because the caller takes every event
@@ -28,6 +29,9 @@ const STREAM: u32 = 1;
 /// The client's half of one HTTP/2 connection.
 pub(crate) struct Http2 {
     control: Vec<u8>,
+    /// The head of an extended CONNECT, until the server has said that it knows what that is (RFC 8441 §3).
+    deferred: Option<Vec<u8>>,
+    extended: bool,
     reading: receive::Reading,
     block: Vec<u8>,
     block_ends_stream: bool,
@@ -57,6 +61,25 @@ impl fmt::Debug for Http2 {
 
 impl Http2 {
     pub(crate) fn open(request: &Request<'_>) -> Self {
+        let mut http = Self::new();
+        http.request(&head::encode(request));
+        http
+    }
+
+    /// A stream for a WebSocket. Its request leaves once the server's SETTINGS allow it.
+    pub(crate) fn extended(request: &Request<'_>) -> Self {
+        Self {
+            deferred: Some(head::encode_extended(request)),
+            ..Self::new()
+        }
+    }
+
+    fn request(&mut self, block: &[u8]) {
+        write_header(block.len(), HEADERS, END_HEADERS, STREAM, &mut self.control);
+        self.control.extend_from_slice(block);
+    }
+
+    fn new() -> Self {
         let mut control = PREFACE.to_vec();
         write_header(12, SETTINGS, 0, 0, &mut control);
         for (setting, value) in [(frame::ENABLE_PUSH, 0_u32), (frame::INITIAL_WINDOW_SIZE, HTTP2_WINDOW)] {
@@ -64,11 +87,10 @@ impl Http2 {
             control.extend_from_slice(&value.to_be_bytes());
         }
         write_window_update(0, HTTP2_WINDOW - DEFAULT_WINDOW, &mut control);
-        let block = head::encode(request);
-        write_header(block.len(), HEADERS, END_HEADERS, STREAM, &mut control);
-        control.extend_from_slice(&block);
         Self {
             control,
+            deferred: None,
+            extended: false,
             reading: receive::Reading::default(),
             block: Vec::new(),
             block_ends_stream: false,
@@ -111,7 +133,7 @@ impl Http2 {
             self.stream_in.replenish(STREAM, &mut self.control);
         }
         out.append(&mut self.control);
-        if self.finished {
+        if self.finished || self.deferred.is_some() {
             return;
         }
         loop {
@@ -160,6 +182,7 @@ impl Http2 {
                 }
                 self.max_frame = HTTP2_DATA.min(value as usize);
             }
+            frame::ENABLE_CONNECT_PROTOCOL => self.extended = value == 1,
             _ => {}
         }
         Ok(())

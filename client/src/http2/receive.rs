@@ -225,6 +225,12 @@ impl Http2 {
             self.apply_setting(u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f]))?;
         }
         frame::write_header(0, frame::SETTINGS, frame::ACK, 0, &mut self.control);
+        if let Some(block) = self.deferred.take() {
+            if !self.extended {
+                return Err(HttpError::Handshake("the server has no extended CONNECT (RFC 8441)"));
+            }
+            self.request(&block);
+        }
         Ok(())
     }
 

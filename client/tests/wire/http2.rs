@@ -22,18 +22,45 @@ enum Server {
     Reset,
     GoAway,
     EndAtOnce,
+    /// A WebSocket by extended CONNECT.
+    Socket,
+    /// What has never heard of that.
+    NoSocket,
+}
+
+impl Server {
+    fn http(self) -> HttpVersion {
+        match self {
+            Self::Socket | Self::NoSocket => HttpVersion::WebSocket2,
+            _ => HttpVersion::Http2,
+        }
+    }
 }
 
 async fn serve(pipe: DuplexStream, mut relay: Relay, server: Server, window: u32) -> Relay {
-    let mut connection = h2::server::Builder::new()
+    let mut builder = h2::server::Builder::new();
+    if server == Server::Socket {
+        builder.enable_connect_protocol();
+    }
+    let mut connection = builder
         .initial_window_size(window)
         .initial_connection_window_size(window)
         .max_frame_size(20_000)
         .handshake::<_, Bytes>(pipe)
         .await
         .expect("our preface is right");
-    let (request, mut respond) = connection.accept().await.expect("a request").expect("that is valid");
-    assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/connect"));
+    let Some(request) = connection.accept().await else {
+        assert_eq!(server, Server::NoSocket, "a request");
+        return relay;
+    };
+    let (request, mut respond) = request.expect("a valid request");
+    let method = if server == Server::Socket { "CONNECT" } else { "POST" };
+    assert_eq!((request.method().as_str(), request.uri().path()), (method, "/connect"));
+    if server == Server::Socket {
+        let protocol = request.extensions().get::<h2::ext::Protocol>().expect("extended");
+        assert_eq!(protocol.as_str(), "websocket");
+        assert_eq!(request.headers()["sec-websocket-version"], "13");
+    }
     assert_eq!(
         request.headers()["traceparent"],
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -43,7 +70,8 @@ async fn serve(pipe: DuplexStream, mut relay: Relay, server: Server, window: u32
     {
         let tunnel = async {
             match server {
-                Server::Relay => echo(&mut relay, body, &mut respond).await,
+                Server::Relay | Server::NoSocket => echo(&mut relay, body, &mut respond, None).await,
+                Server::Socket => echo(&mut relay, body, &mut respond, Some(Messages::default())).await,
                 Server::Refuse => refuse(&mut respond),
                 Server::Reset => respond.send_reset(Reason::ENHANCE_YOUR_CALM),
                 Server::EndAtOnce => {
@@ -72,12 +100,83 @@ fn refuse(respond: &mut SendResponse<Bytes>) {
     body.send_data(Bytes::from_static(b"try later"), true).expect("sends");
 }
 
-async fn echo(relay: &mut Relay, mut body: RecvStream, respond: &mut SendResponse<Bytes>) {
+/// The server's half of a WebSocket, octet by octet (RFC 6455 § 5).
+#[derive(Default)]
+struct Messages(Vec<u8>);
+
+impl Messages {
+    /// The bytes of the client's messages, and whether it has sent its Close.
+    fn read(&mut self, wire: &[u8]) -> (Vec<u8>, bool) {
+        self.0.extend_from_slice(wire);
+        let (mut bytes, mut closed) = (Vec::new(), false);
+        while let Some((opcode, payload)) = self.take() {
+            match opcode {
+                0x82 => bytes.extend(payload),
+                0x88 => closed = true,
+                other => panic!("opcode {other:#x}"),
+            }
+        }
+        (bytes, closed)
+    }
+
+    fn take(&mut self) -> Option<(u8, Vec<u8>)> {
+        let second = *self.0.get(1)?;
+        assert!(second & 0x80 != 0, "masked");
+        let (at, length) = match second & 0x7f {
+            126 => (4, usize::from(u16::from_be_bytes(self.0.get(2..4)?.try_into().ok()?))),
+            127 => (10, u64::from_be_bytes(self.0.get(2..10)?.try_into().ok()?) as usize),
+            short => (2, usize::from(short)),
+        };
+        let key = self.0.get(at..at + 4)?.to_vec();
+        let payload = self.0.get(at + 4..at + 4 + length)?;
+        let payload = payload
+            .iter()
+            .zip(key.iter().cycle())
+            .map(|(octet, key)| octet ^ key)
+            .collect();
+        let opcode = self.0[0];
+        self.0.drain(..at + 4 + length);
+        Some((opcode, payload))
+    }
+
+    /// Unmasked, in two fragments with a Ping between.
+    fn write(bytes: &[u8]) -> Vec<u8> {
+        let (one, two) = bytes.split_at(bytes.len() / 3);
+        let frame = |opcode: u8, payload: &[u8]| {
+            let length = payload.len() as u64;
+            let header = match length {
+                0..=125 => vec![opcode, length as u8],
+                126..=0xffff => [&[opcode, 126][..], &(length as u16).to_be_bytes()].concat(),
+                _ => [&[opcode, 127][..], &length.to_be_bytes()].concat(),
+            };
+            [&header, payload].concat()
+        };
+        [frame(0x02, one), frame(0x8a, b"unasked"), frame(0x80, two)].concat()
+    }
+}
+
+async fn echo(
+    relay: &mut Relay,
+    mut body: RecvStream,
+    respond: &mut SendResponse<Bytes>,
+    mut messages: Option<Messages>,
+) {
     let mut out = respond.send_response(http::Response::new(()), false).expect("sends");
     while let Some(piece) = body.data().await {
         let piece = piece.expect("no reset");
         body.flow_control().release_capacity(piece.len()).expect("ours");
-        let mut reply = Bytes::from(relay.body(&piece));
+        let reply = match &mut messages {
+            None => relay.body(&piece),
+            Some(messages) => {
+                let (bytes, closed) = messages.read(&piece);
+                let mut reply = Messages::write(&relay.body(&bytes));
+                if closed {
+                    reply.extend([0x88, 2, 0x03, 0xe8]);
+                }
+                reply
+            }
+        };
+        let mut reply = Bytes::from(reply);
         while !reply.is_empty() {
             out.reserve_capacity(reply.len());
             let room = std::future::poll_fn(|cx| out.poll_capacity(cx))
@@ -138,7 +237,7 @@ struct Setup {
 fn set_up(seed: u64, server: Server, window: u32) -> Setup {
     let relay = Relay::new(seed, Fault::None);
     let mut config = config(&relay, seed + 1);
-    config.http = HttpVersion::Http2;
+    config.http = server.http();
     config.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
     let client = Connection::new(config, &mut Seeded::new(seed + 2)).expect("a usable key");
     // Wide enough that the two ends of this single thread never wait for each other to write.
@@ -162,6 +261,32 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 
 #[test]
 fn a_tunnel_over_http2_carries_frames_both_ways_wherever_the_wire_is_cut() {
+    frames_both_ways(Server::Relay);
+}
+
+#[test]
+fn a_websocket_on_a_stream_of_http2_carries_frames_both_ways_wherever_the_wire_is_cut() {
+    frames_both_ways(Server::Socket);
+}
+
+#[test]
+fn a_server_without_extended_connect_is_not_asked() {
+    run(async {
+        let Setup {
+            mut client,
+            mut pipe,
+            mut cuts,
+            ..
+        } = set_up(1, Server::NoSocket, 65_535);
+        let error = drive(&mut client, &mut pipe, &mut cuts, |_, event| panic!("{event:?}"))
+            .await
+            .expect_err("it cannot")
+            .to_string();
+        assert!(error.contains("no extended CONNECT"), "{error}");
+    });
+}
+
+fn frames_both_ways(server: Server) {
     for seed in 0..15 {
         run(async {
             // A narrow window makes our side wait for the server's updates, a wide one does not.
@@ -171,7 +296,7 @@ fn a_tunnel_over_http2_carries_frames_both_ways_wherever_the_wire_is_cut() {
                 mut pipe,
                 server,
                 mut cuts,
-            } = set_up(seed, Server::Relay, window);
+            } = set_up(seed, server, window);
             drive(&mut client, &mut pipe, &mut cuts, |_, event| {
                 matches!(event, Incoming::Ready)
             })

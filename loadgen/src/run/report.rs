@@ -26,7 +26,8 @@ pub(crate) struct Report {
     pub(crate) both: bool,
     pub(crate) ack_range: bool,
     pub(crate) rate: Option<u64>,
-    pub(crate) http: u8,
+    /// As `--http` names it.
+    pub(crate) http: &'static str,
     pub(crate) tls: bool,
     pub(crate) threads: usize,
     /// How long was measured.
@@ -90,10 +91,7 @@ impl Report {
             both: arguments.both,
             ack_range: arguments.ack_range,
             rate: arguments.rate,
-            http: match arguments.reach.http {
-                crate::cli::Http::One => 1,
-                crate::cli::Http::Two => 2,
-            },
+            http: arguments.reach.http.name(),
             tls: arguments.reach.url.secure,
             threads: measured.threads,
             seconds: (measured.seconds * 1000.0).round() / 1000.0,
@@ -140,7 +138,7 @@ impl fmt::Display for Report {
         };
         writeln!(
             f,
-            "{pairs} pairs {direction}, {payload} bytes, {pace}, HTTP/{}, {tls}, {threads} threads",
+            "{pairs} pairs {direction}, {payload} bytes, {pace}, --http {}, {tls}, {threads} threads",
             self.http
         )?;
         writeln!(
