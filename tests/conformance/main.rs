@@ -14,7 +14,7 @@ mod sequences;
 mod transport;
 mod wire;
 
-use commucat_tests::people::BOTH;
+use commucat_tests::people::WAYS;
 use commucat_tests::stage::Stage;
 use ground::{Ground, Statement};
 use report::Report;
@@ -37,7 +37,7 @@ fn the_specification_holds_on_the_embedded_store() {
     let stage = Stage::new("");
     let mut report = Report::new("embedded");
     for statement in statements() {
-        for http in BOTH {
+        for http in WAYS {
             report.tried(&statement, http, ground::holds(&statement, &Ground::new(&stage, http)));
         }
     }
@@ -54,9 +54,9 @@ fn a_statement_that_does_not_hold_is_reported() {
         words: "on purpose",
         check: |_| panic!("it does not hold"),
     };
-    let ground = Ground::new(&stage, BOTH[0]);
+    let ground = Ground::new(&stage, WAYS[0]);
     let mut report = Report::new("embedded");
-    report.tried(&wrong, BOTH[0], ground::holds(&wrong, &ground));
+    report.tried(&wrong, WAYS[0], ground::holds(&wrong, &ground));
     assert_eq!(report.failures(), 1);
     assert!(std::panic::catch_unwind(move || report.assert()).is_err());
     stage.end();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::people::{BOTH, Device, PATIENCE, Peer};
+use crate::people::{Device, PATIENCE, Peer, WAYS};
 use crate::relay::Relay;
 
 /// So many that both shards carry some of them, and some cross from one to the other.
@@ -92,8 +92,8 @@ impl Pair {
     fn connect(relay: &Relay, index: usize) -> Self {
         let [asks, answers] = ["asks", "answers"].map(|role| Device::new(&format!("bystander-{role}-{index}")));
         let mut pair = Self {
-            asks: asks.connect(relay, BOTH[index % 2]),
-            answers: answers.connect(relay, BOTH[index / 2 % 2]),
+            asks: asks.connect(relay, WAYS[index % 4]),
+            answers: answers.connect(relay, WAYS[index / 2 % 4]),
         };
         pair.asks.join(CHANNEL, [&answers]);
         pair.answers.join(CHANNEL, [&asks]);

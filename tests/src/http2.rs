@@ -30,6 +30,8 @@ pub const ACK: u8 = 0x1;
 pub const END_HEADERS: u8 = 0x4;
 /// SETTINGS: what each stream may receive at first.
 pub const INITIAL_WINDOW_SIZE: u16 = 0x4;
+/// SETTINGS: extended CONNECT is served (RFC 8441 § 3).
+pub const ENABLE_CONNECT_PROTOCOL: u16 = 0x8;
 /// GOAWAY's code for those who ask too much.
 pub const ENHANCE_YOUR_CALM: u32 = 0xb;
 /// What a client says first.
@@ -108,6 +110,20 @@ pub fn get(stream: u32, path: &str) -> Vec<u8> {
 #[must_use]
 pub fn connect(stream: u32) -> Vec<u8> {
     frame(kind::HEADERS, END_HEADERS, stream, head("POST", "/connect"))
+}
+
+/// The WebSocket of RFC 8441 at `/connect`.
+#[must_use]
+pub fn connect_socket(stream: u32) -> Vec<u8> {
+    let fields = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "https"),
+        (":path", "/connect"),
+        (":authority", "localhost"),
+        ("sec-websocket-version", "13"),
+    ];
+    frame(kind::HEADERS, END_HEADERS, stream, block(&fields))
 }
 
 /// A frame that came.

@@ -4,7 +4,7 @@
 //!  stage   one relay for one test            bystanders  honest pairs that must notice nothing
 //!  relay   the process                       memory      what it holds
 //!  people  honest clients, by the driver     ledger      what was promised, and what was heard
-//!  tunnel  clients made by hand, over raw, http2 and wire
+//!  tunnel  clients made by hand, over raw, http2, websocket and wire
 //! ```
 
 pub mod bystanders;
@@ -18,4 +18,5 @@ pub mod relay;
 pub mod repository;
 pub mod stage;
 pub mod tunnel;
+pub mod websocket;
 pub mod wire;

@@ -21,8 +21,16 @@ use crate::relay::Relay;
 /// Far longer than anything takes on a busy machine; a test that waits so long has failed.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Both ways to a relay.
+/// The two versions of HTTP, for tests that take long.
 pub const BOTH: [HttpVersion; 2] = [HttpVersion::Http1, HttpVersion::Http2];
+
+/// Every way to a relay.
+pub const WAYS: [HttpVersion; 4] = [
+    HttpVersion::Http1,
+    HttpVersion::Http2,
+    HttpVersion::WebSocket1,
+    HttpVersion::WebSocket2,
+];
 
 /// A device and its key, across its sessions.
 #[derive(Clone, Debug)]

@@ -112,6 +112,22 @@ impl Raw {
         self.put(&out)
     }
 
+    /// Sends a request of HTTP/1.1 and takes the head of its answer.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn ask(&mut self, request: &[u8]) -> String {
+        self.write(request).unwrap();
+        loop {
+            let text = self.text();
+            if let Some((head, _)) = text.split_once("\r\n\r\n") {
+                self.plain.drain(..head.len() + 4);
+                return format!("{head}\r\n");
+            }
+            assert!(self.pull(PATIENCE), "no answer: {text:?}");
+        }
+    }
+
     /// The socket, to be broken.
     #[must_use]
     pub const fn socket(&self) -> &TcpStream {

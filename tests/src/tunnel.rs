@@ -1,4 +1,4 @@
-//! `POST /connect` written by hand over either version of HTTP, with a handshake written by hand in it: a client that can
+//! `/connect` written by hand, as a POST or a WebSocket over either version of HTTP, with a handshake written by hand in it: a client that can
 //! be wrong at every step, and that sees every frame and how the stream ends.
 
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use crate::http2;
 use crate::people::{Device, PATIENCE, server_key};
 use crate::raw::Raw;
 use crate::relay::Relay;
+use crate::websocket;
 use crate::wire::{self, Seen, frame, kind};
 
 /// The stream of a tunnel over HTTP/2.
@@ -23,7 +24,7 @@ const CONNECT: &[u8] = b"POST /connect HTTP/1.1\r\nhost: localhost\r\ntransfer-e
 pub enum Next {
     /// A frame.
     Frame(Seen),
-    /// The body ended as it should: the last chunk, or END_STREAM.
+    /// The body ended as it should: the last chunk, END_STREAM, or a Close.
     End,
     /// The connection, or the stream, went away under it.
     Cut,
@@ -34,14 +35,17 @@ pub enum Next {
 pub struct Tunnel {
     raw: Raw,
     http: HttpVersion,
+    /// Frames of a WebSocket that are not whole.
+    messages: Vec<u8>,
     body: Vec<u8>,
     ended: bool,
     reset: bool,
+    close_code: Option<u16>,
     sequence: u64,
 }
 
 impl Tunnel {
-    /// Opens one, and waits for its 200.
+    /// Opens one, and waits for its 200, or 101.
     ///
     /// # Panics
     /// When the answer is another.
@@ -58,46 +62,29 @@ impl Tunnel {
     pub fn on(mut raw: Raw, http: HttpVersion) -> Self {
         match http {
             HttpVersion::Http1 => {
-                raw.write(CONNECT).unwrap();
-                while !raw.text().contains("\r\n\r\n") {
-                    assert!(raw.pull(PATIENCE), "no answer: {:?}", raw.text());
-                }
-                let text = raw.text();
-                let (head, _) = text.split_once("\r\n\r\n").unwrap();
+                let head = raw.ask(CONNECT);
                 assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
                 let head = head.to_lowercase();
                 assert!(head.contains("\r\ntransfer-encoding: chunked"), "{head}");
                 assert!(head.contains("\r\ncontent-type: application/octet-stream"), "{head}");
-                raw.plain.drain(..head.len() + 4);
             }
-            HttpVersion::Http2 => {
-                // Windows so wide that this client never owes one.
-                let opening = [
-                    http2::PREFACE.to_vec(),
-                    http2::settings(&[(http2::INITIAL_WINDOW_SIZE, i32::MAX as u32)]),
-                    http2::window_update(0, 1 << 30),
-                    http2::connect(STREAM),
-                ];
-                raw.write(&opening.concat()).unwrap();
-                loop {
-                    match http2::take(&mut raw.plain) {
-                        // The static table's `:status: 200` (RFC 7541, Appendix A).
-                        Some(seen) if seen.kind == http2::kind::HEADERS => {
-                            assert!(seen.payload.contains(&0x88), "{seen:?}");
-                            break;
-                        }
-                        Some(_) => {}
-                        None => assert!(raw.pull(PATIENCE), "no answer"),
-                    }
-                }
+            HttpVersion::WebSocket1 => {
+                let head = raw.ask(websocket::HANDSHAKE.as_bytes());
+                assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
+                let field = format!("\r\nsec-websocket-accept: {}\r\n", websocket::ACCEPT);
+                assert!(head.contains(&field), "{head}");
             }
+            HttpVersion::Http2 => open_stream(&mut raw, &http2::connect(STREAM)),
+            HttpVersion::WebSocket2 => open_stream(&mut raw, &http2::connect_socket(STREAM)),
         }
         Self {
             raw,
             http,
+            messages: Vec::new(),
             body: Vec::new(),
             ended: false,
             reset: false,
+            close_code: None,
             sequence: 0,
         }
     }
@@ -108,11 +95,25 @@ impl Tunnel {
         self.sequence
     }
 
-    /// Sends body bytes, in one chunk or DATA frame. A relay that has closed takes them or does not.
+    /// Sends body bytes, in one chunk, message, or DATA frame. A relay that has closed takes them or does not.
     pub fn send(&mut self, bytes: &[u8]) {
+        match self.http {
+            HttpVersion::Http1 => {
+                let chunk = [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+                let _ = self.raw.write(&chunk);
+            }
+            HttpVersion::Http2 => self.carry(bytes),
+            HttpVersion::WebSocket1 | HttpVersion::WebSocket2 => {
+                self.carry(&websocket::frame(websocket::BINARY, bytes));
+            }
+        }
+    }
+
+    /// Sends bytes as they are on the WebSocket's connection or stream, or in DATA frames.
+    pub fn carry(&mut self, bytes: &[u8]) {
         let wrapped = match self.http {
-            HttpVersion::Http1 => [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat(),
-            HttpVersion::Http2 => bytes
+            HttpVersion::Http1 | HttpVersion::WebSocket1 => bytes.to_vec(),
+            HttpVersion::Http2 | HttpVersion::WebSocket2 => bytes
                 .chunks(16 << 10)
                 .flat_map(|piece| http2::frame(http2::kind::DATA, 0, STREAM, piece))
                 .collect(),
@@ -129,9 +130,12 @@ impl Tunnel {
 
     /// Ends this side of the body.
     pub fn finish(&mut self) {
+        let close = websocket::frame(websocket::CLOSE, &1000_u16.to_be_bytes());
         let end = match self.http {
             HttpVersion::Http1 => b"0\r\n\r\n".to_vec(),
             HttpVersion::Http2 => http2::frame(http2::kind::DATA, http2::END_STREAM, STREAM, []),
+            HttpVersion::WebSocket1 => close,
+            HttpVersion::WebSocket2 => http2::frame(http2::kind::DATA, http2::END_STREAM, STREAM, close),
         };
         let _ = self.raw.write(&end);
     }
@@ -181,20 +185,60 @@ impl Tunnel {
     fn unwrap(&mut self) {
         match self.http {
             HttpVersion::Http1 => while self.chunk() {},
+            HttpVersion::WebSocket1 => {
+                self.messages.append(&mut self.raw.plain);
+                self.messages();
+            }
             HttpVersion::Http2 => {
-                while let Some(seen) = http2::take(&mut self.raw.plain) {
-                    match seen.kind {
-                        http2::kind::DATA => {
-                            self.body.extend(seen.payload);
-                            self.ended |= seen.flags & http2::END_STREAM != 0;
-                        }
-                        // After END_STREAM it only says that the rest of ours is not wanted (RFC 9113 § 8.1).
-                        http2::kind::RST_STREAM => self.reset = true,
-                        _ => {}
-                    }
-                }
+                let (body, ended) = self.data();
+                self.body.extend(body);
+                self.ended |= ended;
+            }
+            HttpVersion::WebSocket2 => {
+                let (body, ended) = self.data();
+                self.messages.extend(body);
+                self.messages();
+                assert!(!ended || self.ended, "the stream ends without a Close");
             }
         }
+    }
+
+    /// Takes the stream's DATA; whether it has ended.
+    fn data(&mut self) -> (Vec<u8>, bool) {
+        let (mut body, mut ended) = (Vec::new(), false);
+        while let Some(seen) = http2::take(&mut self.raw.plain) {
+            match seen.kind {
+                http2::kind::DATA => {
+                    body.extend(seen.payload);
+                    ended |= seen.flags & http2::END_STREAM != 0;
+                }
+                // After END_STREAM it only says that the rest of ours is not wanted (RFC 9113 § 8.1).
+                http2::kind::RST_STREAM => self.reset = true,
+                _ => {}
+            }
+        }
+        (body, ended)
+    }
+
+    fn messages(&mut self) {
+        while let Some(seen) = websocket::take(&mut self.messages) {
+            assert!(!self.ended, "something follows the Close: {seen:?}");
+            match seen.opcode {
+                websocket::BINARY => self.body.extend(seen.payload),
+                websocket::CLOSE => {
+                    self.ended = true;
+                    self.close_code = seen.payload.try_into().ok().map(u16::from_be_bytes);
+                }
+                websocket::PONG => {}
+                _ => panic!("{seen:?}"),
+            }
+        }
+    }
+
+    /// What the relay's Close said, once one has come.
+    #[must_use]
+    pub const fn close_code(&self) -> Option<u16> {
+        self.close_code
     }
 
     fn chunk(&mut self) -> bool {
@@ -232,9 +276,9 @@ impl Tunnel {
         };
         assert_eq!(problem.channel, 0, "{problem:?}");
         assert_eq!(self.listen(), Next::End, "something follows the ERROR");
-        if self.http == HttpVersion::Http1 {
+        if matches!(self.http, HttpVersion::Http1 | HttpVersion::WebSocket1) {
             // The body has ended, so has the only thing that this connection could carry.
-            assert_eq!(self.raw.rest(), b"", "something follows the last chunk");
+            assert_eq!(self.raw.rest(), b"", "something follows the last chunk, or the Close");
         }
         (before, serde_json::from_slice(&problem.payload).unwrap())
     }
@@ -323,6 +367,34 @@ impl Tunnel {
         let came = self.raw.pull(moment);
         self.unwrap();
         !came || (self.body.is_empty() && !self.ended && !self.raw.is_over())
+    }
+}
+
+/// Opens HTTP/2, and the stream that `request` asks for once the relay has said what it serves.
+fn open_stream(raw: &mut Raw, request: &[u8]) {
+    // Windows so wide that this client never owes one.
+    let opening = [
+        http2::PREFACE.to_vec(),
+        http2::settings(&[(http2::INITIAL_WINDOW_SIZE, i32::MAX as u32)]),
+        http2::window_update(0, 1 << 30),
+    ];
+    raw.write(&opening.concat()).unwrap();
+    loop {
+        match http2::take(&mut raw.plain) {
+            // Ours are acknowledged with an empty one.
+            Some(seen) if seen.kind == http2::kind::SETTINGS && !seen.payload.is_empty() => {
+                let extended = [http2::ENABLE_CONNECT_PROTOCOL.to_be_bytes().as_slice(), &[0, 0, 0, 1]].concat();
+                assert!(seen.payload.chunks(6).any(|setting| setting == extended), "{seen:?}");
+                raw.write(request).unwrap();
+            }
+            // The static table's `:status: 200` (RFC 7541, Appendix A).
+            Some(seen) if seen.kind == http2::kind::HEADERS => {
+                assert!(seen.payload.contains(&0x88), "{seen:?}");
+                return;
+            }
+            Some(_) => {}
+            None => assert!(raw.pull(PATIENCE), "no answer"),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Capabilities: what is echoed is what is used (CCP-1, Capability Negotiation; decisions § 3, § 5).
 
 use commucat_client::{Config, HttpVersion};
-use commucat_tests::people::{BOTH, Device, Peer};
+use commucat_tests::people::{Device, Peer, WAYS};
 use commucat_tests::stage::Stage;
 
 const CHANNEL: u32 = 4;
@@ -32,7 +32,7 @@ fn burst(from: &mut Peer) {
 #[test]
 fn with_ack_range_one_frame_acknowledges_many_and_each_exactly_once() {
     let stage = Stage::new("");
-    for http in BOTH {
+    for http in WAYS {
         let [ada, bob] = ["ada", "bob"].map(|name| Device::new(&format!("{name}-{http:?}")));
         let mut to = bob.connect(&stage, http);
         let mut from = with(&stage, &ada, http, &["ack-range"]);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use commucat_client::HttpVersion;
 use commucat_client::blocking::DriverError;
 use commucat_tests::ledger::{Hearing, Ledger, message};
-use commucat_tests::people::{BOTH, Device, PATIENCE, Peer, devices};
+use commucat_tests::people::{Device, PATIENCE, Peer, WAYS, devices};
 use commucat_tests::relay::Relay;
 use commucat_tests::stage::Stage;
 use rustix::process::Signal;
@@ -43,7 +43,7 @@ fn connect(device: &Device, relay: &Relay, http: HttpVersion) -> Option<Peer> {
 
 /// Talks to everybody who is away until the relay is gone.
 fn talk(sender: &mut Sender, relay: &Relay, life: u32, away: &[(usize, &Device)], ledger: &Ledger) {
-    let http = BOTH[(sender.index + life as usize) % 2];
+    let http = WAYS[(sender.index + life as usize) % 4];
     let Some(mut peer) = connect(&sender.device, relay, http) else {
         return;
     };
@@ -83,7 +83,7 @@ fn talk(sender: &mut Sender, relay: &Relay, life: u32, away: &[(usize, &Device)]
 
 /// Hears what was kept until the relay is gone.
 fn listen(index: usize, device: &Device, relay: &Relay, life: u32, ledger: &Ledger) {
-    let Some(mut peer) = connect(device, relay, BOTH[(index + life as usize) % 2]) else {
+    let Some(mut peer) = connect(device, relay, WAYS[(index + life as usize) % 4]) else {
         return;
     };
     let mut hearing = Hearing::of(index);
@@ -113,7 +113,7 @@ fn wait_for(promises: usize, ledger: &Ledger, failed: impl Fn() -> bool) {
 /// Everybody comes back and hears what is owed, and nothing is left.
 fn settle(recipients: &[Device], relay: &Relay, ledger: &Ledger) {
     for (index, device) in recipients.iter().enumerate() {
-        let (mut peer, mut hearing) = (device.connect(relay, BOTH[index % 2]), Hearing::of(index));
+        let (mut peer, mut hearing) = (device.connect(relay, WAYS[index % 4]), Hearing::of(index));
         while ledger.owed(index) > 0 {
             ledger.hear(&mut hearing, &peer.hear());
         }
@@ -192,7 +192,7 @@ fn sigterm_under_load_ends_well_and_loses_nothing_that_was_acknowledged() {
         let relay = stage.take();
         let broken = AtomicBool::new(false);
         let mut deaf: Vec<(usize, Peer)> = (4..6)
-            .map(|index| (index, recipients[index].connect(&relay, BOTH[index % 2])))
+            .map(|index| (index, recipients[index].connect(&relay, WAYS[index % 4])))
             .collect();
         std::thread::scope(|scope| {
             let (ledger, broken, relay, recipients) = (&ledger, &broken, &relay, &recipients);

@@ -2,7 +2,7 @@
 //! with the title of the table and the status of decisions § 2, and the end. What came whole before is routed.
 
 use commucat_client::{HttpVersion, Pattern};
-use commucat_tests::people::{BOTH, Device};
+use commucat_tests::people::{Device, WAYS};
 use commucat_tests::stage::Stage;
 use commucat_tests::tunnel::{Tunnel, title};
 use commucat_tests::wire::{frame, framed, inner, kind, varint};
@@ -143,7 +143,7 @@ fn every_condition_in_a_session_is_one_error_and_the_end_and_what_came_whole_bef
     let stage = Stage::new("");
     let [bad, good] = ["bad", "good"].map(Device::new);
     let mut to = good.connect(&stage, HttpVersion::Http2);
-    for http in BOTH {
+    for http in WAYS {
         for (index, case) in any_frame().into_iter().chain(bad_control()).enumerate() {
             let mut tunnel = Tunnel::joined(&stage, http, &bad, CHANNEL, &good);
             let before = tunnel.number();
@@ -176,7 +176,7 @@ fn every_condition_in_a_session_is_one_error_and_the_end_and_what_came_whole_bef
 #[test]
 fn every_condition_in_the_first_frame_is_one_error_and_the_end() {
     let stage = Stage::new("");
-    for http in BOTH {
+    for http in WAYS {
         for (index, case) in any_frame().into_iter().enumerate() {
             let mut tunnel = Tunnel::open(&stage, http);
             tunnel.send(&(case.bytes)(1));
@@ -201,7 +201,7 @@ fn every_condition_in_the_first_frame_is_one_error_and_the_end() {
 fn no_common_version_and_a_device_that_needs_pairing_are_diagnostics_of_the_handshake() {
     let stage = Stage::new("auto_approve_devices = false\n");
     let device = Device::new("device");
-    for http in BOTH {
+    for http in WAYS {
         let mut tunnel = Tunnel::open(&stage, http);
         tunnel.hello(&stage, &device, Pattern::Xk, |hello| {
             hello["supported_versions"] = json!([2])
@@ -218,7 +218,7 @@ fn no_common_version_and_a_device_that_needs_pairing_are_diagnostics_of_the_hand
 fn what_is_at_a_limit_or_merely_odd_is_no_error() {
     let stage = Stage::new("");
     let [one, two] = ["one", "two"].map(Device::new);
-    for http in BOTH {
+    for http in WAYS {
         let mut to = two.connect(&stage, http);
         let mut tunnel = Tunnel::joined(&stage, http, &one, u64::from(u32::MAX), &two);
         // Varints that are longer than they need be.

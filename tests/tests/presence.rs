@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use commucat_client::HttpVersion;
 use commucat_proto::{ChannelId, FrameType};
-use commucat_tests::people::{BOTH, Device, Peer, devices};
+use commucat_tests::people::{Device, Peer, WAYS, devices};
 use commucat_tests::stage::Stage;
 use serde_json::{Value, json};
 
@@ -24,9 +24,9 @@ fn sees_nothing_more(peer: &mut Peer, other: &Device) {
 #[test]
 fn both_hear_of_each_other_when_the_second_joins_and_of_the_end() {
     let stage = Stage::new("");
-    for http in BOTH {
+    for http in WAYS {
         let pair = devices(&format!("pair-{http:?}"), 2);
-        let (mut ada, mut bob) = (pair[0].connect(&stage, http), pair[1].connect(&stage, BOTH[0]));
+        let (mut ada, mut bob) = (pair[0].connect(&stage, http), pair[1].connect(&stage, WAYS[0]));
         ada.join(CHANNEL, [&pair[1]]);
         bob.join(CHANNEL, [&pair[0]]);
         assert_eq!(ada.sees(), seen(&pair[1], "online"));

@@ -7,7 +7,7 @@ use commucat_client::HttpVersion;
 use commucat_tests::bystanders::Bystanders;
 use commucat_tests::ledger::{Hearing, Ledger, message};
 use commucat_tests::memory::{MIB, Watermark};
-use commucat_tests::people::{BOTH, Device, Peer, devices};
+use commucat_tests::people::{BOTH, Device, Peer, WAYS, devices};
 use commucat_tests::relay::Relay;
 use commucat_tests::stage::Stage;
 
@@ -33,7 +33,7 @@ fn talk(relay: &Relay, to: &Device, ledger: &Ledger) {
                 while senders.len() < SENDERS / THREADS {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let mut peer =
-                        Device::new(&format!("to-{}-{index}", to.id.as_str())).connect(relay, BOTH[index % 2]);
+                        Device::new(&format!("to-{}-{index}", to.id.as_str())).connect(relay, WAYS[index % 4]);
                     peer.join(CHANNEL, [to]);
                     senders.push((index, peer));
                 }

@@ -3,7 +3,7 @@
 use commucat_client::HttpVersion;
 use commucat_tests::bystanders::Bystanders;
 use commucat_tests::memory::{MIB, Watermark};
-use commucat_tests::people::{BOTH, Device};
+use commucat_tests::people::{Device, WAYS};
 use commucat_tests::stage::Stage;
 use commucat_tests::tunnel::Tunnel;
 use commucat_tests::wire::{frame, framed, kind, varint};
@@ -36,7 +36,7 @@ fn deep_and_broken_json_in_control_frames_costs_its_sender_the_session_and_nobod
     let device = Device::new("deep");
     let other = Device::new("other");
     for payload in &payloads {
-        for http in BOTH {
+        for http in WAYS {
             let mut tunnel = Tunnel::open(&stage, http);
             tunnel.send(&frame(kind::HELLO, 0, 1, payload));
             assert_eq!(tunnel.refusal(), ("Invalid Control Payload".to_owned(), 400));
@@ -60,7 +60,7 @@ fn a_frame_of_16_mib_and_one_byte_is_refused_from_its_first_bytes_however_often_
     let mut bystanders = Bystanders::start(&stage);
     let watermark = Watermark::set(&stage);
     for _ in 0..50 {
-        for http in BOTH {
+        for http in WAYS {
             let mut tunnel = Tunnel::open(&stage, http);
             tunnel.send(&varint((16 << 20) + 1));
             assert_eq!(tunnel.refusal(), ("Frame Too Large".to_owned(), 413));
@@ -88,7 +88,7 @@ fn before_its_session_is_ready_a_client_cannot_make_the_relay_hold_a_large_frame
     .concat();
     let tunnels: Vec<Tunnel> = (0..20)
         .map(|at| {
-            let mut tunnel = Tunnel::open(&stage, BOTH[at % 2]);
+            let mut tunnel = Tunnel::open(&stage, WAYS[at % 4]);
             tunnel.send(&announced);
             for _ in 0..8 {
                 tunnel.send(&vec![0; 1 << 20]);

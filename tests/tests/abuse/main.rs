@@ -7,3 +7,4 @@ mod http2;
 mod senders;
 mod silence;
 mod tls;
+mod websocket;

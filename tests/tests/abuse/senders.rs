@@ -5,7 +5,7 @@ use std::io::Write;
 use commucat_client::{HttpVersion, Pattern};
 use commucat_tests::bystanders::Bystanders;
 use commucat_tests::memory::{MIB, Watermark};
-use commucat_tests::people::{BOTH, Device, devices};
+use commucat_tests::people::{Device, WAYS, devices};
 use commucat_tests::raw::{Raw, dial, read_to_end};
 use commucat_tests::stage::Stage;
 use commucat_tests::tunnel::{Tunnel, title};
@@ -16,7 +16,7 @@ fn a_valid_client_whose_every_byte_travels_alone_is_served() {
     let stage = Stage::new("");
     let mut bystanders = Bystanders::start(&stage);
     let [slow, friend] = ["slow", "friend"].map(Device::new);
-    for http in BOTH {
+    for http in WAYS {
         for pattern in [Pattern::Xk, Pattern::Ik] {
             let mut to = friend.connect(&stage, HttpVersion::Http1);
             let mut tunnel = Tunnel::on(Raw::bytewise(&stage, http), http);
@@ -124,7 +124,7 @@ fn half_a_frame_and_then_silence_is_a_frame_timeout() {
         .iter()
         .enumerate()
         .map(|(at, device)| {
-            let mut tunnel = Tunnel::joined(&stage, BOTH[at % 2], device, 1, &other);
+            let mut tunnel = Tunnel::joined(&stage, WAYS[at % 4], device, 1, &other);
             // From one byte of its length to all of it but one.
             tunnel.send(&whole[..1 + at % (whole.len() - 1)]);
             tunnel
@@ -161,7 +161,7 @@ fn large_frames_that_never_become_whole_hold_what_was_sent_of_them_and_no_longer
         .iter()
         .enumerate()
         .map(|(at, device)| {
-            let mut tunnel = Tunnel::joined(&stage, BOTH[at % 2], device, 1, &other);
+            let mut tunnel = Tunnel::joined(&stage, WAYS[at % 4], device, 1, &other);
             tunnel.send(&[announced.as_slice(), &vec![7; 64 << 10]].concat());
             tunnel
         })
@@ -183,7 +183,7 @@ fn connections_that_are_cut_at_any_moment_leave_nothing_behind() {
     let mut bystanders = Bystanders::start(&stage);
     let [device, other] = ["cut", "other"].map(Device::new);
     for round in 0..30 {
-        let http = BOTH[round % 2];
+        let http = WAYS[round % 4];
         let cut = |raw: &Raw| {
             // A reset, not an orderly end.
             socket2::SockRef::from(raw.socket())

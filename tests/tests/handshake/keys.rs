@@ -1,7 +1,7 @@
 //! Noise XK and IK, and keys that are not the right ones.
 
 use commucat_client::{HttpVersion, OsEntropy, Pattern, StaticKey};
-use commucat_tests::people::{BOTH, Device, server_key};
+use commucat_tests::people::{Device, WAYS, server_key};
 use commucat_tests::stage::Stage;
 use commucat_tests::tunnel::{Next, Tunnel, hello};
 use commucat_tests::wire::{frame, kind};
@@ -12,7 +12,7 @@ const PATTERNS: [Pattern; 2] = [Pattern::Xk, Pattern::Ik];
 #[test]
 fn both_patterns_bring_a_device_in_and_tell_it_the_same_in_three_places() {
     let stage = Stage::new("");
-    for (index, (http, pattern)) in BOTH
+    for (index, (http, pattern)) in WAYS
         .into_iter()
         .flat_map(|http| PATTERNS.map(|p| (http, p)))
         .enumerate()
@@ -71,7 +71,7 @@ fn a_known_device_with_another_key_is_refused_by_either_pattern_and_keeps_its_ow
         key: StaticKey::generate(&mut OsEntropy),
         ..device.clone()
     };
-    for (http, pattern) in BOTH.into_iter().flat_map(|http| PATTERNS.map(|p| (http, p))) {
+    for (http, pattern) in WAYS.into_iter().flat_map(|http| PATTERNS.map(|p| (http, p))) {
         let config = commucat_client::Config {
             pattern,
             ..thief.config(&stage, http)
@@ -92,7 +92,7 @@ fn a_client_static_that_noise_does_not_prove_is_refused() {
     let stage = Stage::new("");
     let device = Device::new("liar");
     let other = StaticKey::generate(&mut OsEntropy).public().to_string();
-    for http in BOTH {
+    for http in WAYS {
         // IK shows the key in message 1, XK only in message 3.
         let mut tunnel = Tunnel::open(&stage, http);
         tunnel.hello(&stage, &device, Pattern::Ik, |hello| {
@@ -126,7 +126,7 @@ fn a_client_that_expects_another_server_key_gets_no_session() {
     let wrong = StaticKey::generate(&mut OsEntropy).public();
     assert_ne!(wrong, server_key(&stage));
     let device = Device::new("elsewhere");
-    for (http, pattern) in BOTH.into_iter().flat_map(|http| PATTERNS.map(|p| (http, p))) {
+    for (http, pattern) in WAYS.into_iter().flat_map(|http| PATTERNS.map(|p| (http, p))) {
         let config = commucat_client::Config {
             pattern,
             server: wrong,
@@ -170,7 +170,7 @@ fn message_1_of_ik_that_is_replayed_without_a_proof_gets_no_session() {
     assert_eq!(tunnel.hear().kind, kind::ACK);
     let mut from = sender.connect(&stage, HttpVersion::Http1);
     from.join(1, [&device]);
-    for http in BOTH {
+    for http in WAYS {
         let mut replay = Tunnel::open(&stage, http);
         replay.say(kind::HELLO, 0, &recorded);
         let auth = replay.hear();

@@ -1,7 +1,7 @@
 //! The handshake's own order and time.
 
 use commucat_client::Pattern;
-use commucat_tests::people::{BOTH, Device};
+use commucat_tests::people::{Device, WAYS};
 use commucat_tests::stage::Stage;
 use commucat_tests::tunnel::{Tunnel, hello};
 use commucat_tests::wire::{frame, kind};
@@ -15,7 +15,7 @@ fn failed() -> (String, u64) {
 fn the_first_frame_must_be_hello_on_channel_0() {
     let stage = Stage::new("");
     let device = Device::new("hasty");
-    for http in BOTH {
+    for http in WAYS {
         let (_, hello) = hello(&stage, &device, Pattern::Xk, |_| {});
         let wrong = [
             frame(kind::JOIN, 1, 1, r#"{"members":["x"]}"#),
@@ -44,7 +44,7 @@ fn after_auth_only_the_proof_may_come_and_it_must_be_right() {
         (kind::AUTH, 0, json!({ "handshake": "" }).to_string()),
         (kind::AUTH, 0, json!({ "handshake": "00".repeat(64) }).to_string()),
     ];
-    for http in BOTH {
+    for http in WAYS {
         for pattern in [Pattern::Xk, Pattern::Ik] {
             for (kind, channel, payload) in &wrong {
                 let mut tunnel = Tunnel::open(&stage, http);
@@ -62,7 +62,7 @@ fn after_auth_only_the_proof_may_come_and_it_must_be_right() {
 fn a_hello_that_noise_cannot_read_is_a_failed_handshake() {
     let stage = Stage::new("");
     let device = Device::new("garbled");
-    for http in BOTH {
+    for http in WAYS {
         for message in ["", "00", &"ff".repeat(48), &"00".repeat(96), &"ab".repeat(65_535)] {
             for pattern in [Pattern::Xk, Pattern::Ik] {
                 let mut tunnel = Tunnel::open(&stage, http);
@@ -82,7 +82,7 @@ fn a_client_that_is_late_with_its_handshake_is_told_so_wherever_it_stopped() {
     let stage = Stage::new("[limits]\nhello_timeout = \"1500ms\"\n");
     let device = Device::new("late");
     let mut tunnels = Vec::new();
-    for http in BOTH {
+    for http in WAYS {
         let silent = Tunnel::open(&stage, http);
         let mut half = Tunnel::open(&stage, http);
         let (_, text) = hello(&stage, &device, Pattern::Xk, |_| {});
@@ -132,7 +132,7 @@ fn members_that_exceed_their_limits_are_an_invalid_control_payload() {
         ("capabilities", json!("noise")),
     ];
     for (index, (member, value)) in wrong.into_iter().enumerate() {
-        let mut tunnel = Tunnel::open(&stage, BOTH[index % 2]);
+        let mut tunnel = Tunnel::open(&stage, WAYS[index % 4]);
         tunnel.hello(&stage, &device, Pattern::Xk, |hello| hello[member] = value.clone());
         assert_eq!(
             tunnel.refusal(),
@@ -142,7 +142,7 @@ fn members_that_exceed_their_limits_are_an_invalid_control_payload() {
     }
     // What exactly reaches a limit, and members that nobody knows, are fine.
     let device = Device::new(&"d".repeat(128));
-    let mut tunnel = Tunnel::open(&stage, BOTH[0]);
+    let mut tunnel = Tunnel::open(&stage, WAYS[0]);
     let state = tunnel.hello(&stage, &device, Pattern::Xk, |hello| {
         hello["user"] = json!({ "handle": "h".repeat(64), "display_name": "n".repeat(256), "mood": ["fine"] });
         hello["from_the_future"] = json!({ "deep": [1, 2, { "deeper": null }] });

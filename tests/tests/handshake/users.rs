@@ -3,7 +3,7 @@
 use commucat_client::{Config, HttpVersion};
 use commucat_proto::control::{Text, UserClaim};
 use commucat_proto::{Handle, UserId};
-use commucat_tests::people::{BOTH, Device, Peer};
+use commucat_tests::people::{Device, Peer, WAYS};
 use commucat_tests::stage::Stage;
 
 fn claim(id: Option<&str>, handle: Option<&str>) -> Option<UserClaim> {
@@ -32,14 +32,14 @@ fn problem(stage: &Stage, device: &Device, http: HttpVersion, user: Option<UserC
 fn without_a_user_a_device_founds_a_fresh_profile_with_a_generated_handle_and_keeps_it() {
     let mut stage = Stage::new("");
     let [one, two] = ["one", "two"].map(Device::new);
-    let (mut first, mut second) = (one.connect(&stage, BOTH[0]), two.connect(&stage, BOTH[1]));
+    let (mut first, mut second) = (one.connect(&stage, WAYS[0]), two.connect(&stage, WAYS[1]));
     let (mine, other) = (user(&mut first), user(&mut second));
     assert_ne!((&mine.id, &mine.handle), (&other.id, &other.handle));
     drop((first, second));
-    assert_eq!(user(&mut one.connect(&stage, BOTH[1])), mine);
+    assert_eq!(user(&mut one.connect(&stage, WAYS[1])), mine);
     stage.take().kill();
     stage.start();
-    assert_eq!(user(&mut one.connect(&stage, BOTH[0])), mine, "after a crash, too");
+    assert_eq!(user(&mut one.connect(&stage, WAYS[0])), mine, "after a crash, too");
     stage.end();
 }
 
@@ -52,7 +52,7 @@ fn a_handle_that_is_taken_is_never_an_attachment_to_its_owners_profile() {
         ..owner.config(&stage, HttpVersion::Http1)
     };
     owner.connect_with(&stage, config.clone()).unwrap().bye();
-    for http in BOTH {
+    for http in WAYS {
         let refused = problem(&stage, &other, http, claim(None, Some("tom")));
         assert_eq!(refused, ("Handle Taken".to_owned(), 409));
     }
@@ -65,7 +65,7 @@ fn a_handle_that_is_taken_is_never_an_attachment_to_its_owners_profile() {
 #[test]
 fn a_user_whom_nobody_knows_is_unknown() {
     let stage = Stage::new("");
-    for http in BOTH {
+    for http in WAYS {
         let refused = problem(&stage, &Device::new("lost"), http, claim(Some("no-such-user"), None));
         assert_eq!(refused, ("Unknown User".to_owned(), 404));
     }
@@ -77,7 +77,7 @@ fn joining_an_existing_user_takes_a_pairing_code() {
     let stage = Stage::new("");
     let [owner, other] = ["owner", "other"].map(Device::new);
     let id = user(&mut owner.connect(&stage, HttpVersion::Http1)).id;
-    for http in BOTH {
+    for http in WAYS {
         let refused = problem(&stage, &other, http, claim(Some(id.as_str()), None));
         assert_eq!(refused, ("PairingRequired".to_owned(), 403));
     }
@@ -89,7 +89,7 @@ fn without_auto_approval_every_new_device_needs_a_pairing_code_and_a_known_one_d
     let home_rule = "auto_approve_devices = false\n";
     let stage = Stage::new(home_rule);
     let device = Device::new("new");
-    for http in BOTH {
+    for http in WAYS {
         for user in [None, claim(None, Some("fresh"))] {
             assert_eq!(
                 problem(&stage, &device, http, user),
@@ -101,14 +101,14 @@ fn without_auto_approval_every_new_device_needs_a_pairing_code_and_a_known_one_d
     // The same where a profile may have no automatic device at all.
     let stage = Stage::new("max_auto_devices_per_user = 0\n");
     assert_eq!(
-        problem(&stage, &device, BOTH[0], None),
+        problem(&stage, &device, WAYS[0], None),
         ("PairingRequired".to_owned(), 403)
     );
     stage.end();
     let mut stage = Stage::new("");
-    device.connect(&stage, BOTH[0]).bye();
+    device.connect(&stage, WAYS[0]).bye();
     stage.restart_with(home_rule);
-    device.connect(&stage, BOTH[0]).bye();
+    device.connect(&stage, WAYS[0]).bye();
     stage.end();
 }
 

@@ -1,7 +1,7 @@
 //! CCP-1, Version Negotiation.
 
 use commucat_client::{HttpVersion, Pattern};
-use commucat_tests::people::{BOTH, Device};
+use commucat_tests::people::{Device, WAYS};
 use commucat_tests::stage::Stage;
 use commucat_tests::tunnel::Tunnel;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ fn no_common_version_is_a_protocol_version_mismatch() {
         (json!(1), json!([2])),
         (json!(1), json!([])),
     ];
-    for http in BOTH {
+    for http in WAYS {
         for (single, array) in &none {
             let mut tunnel = Tunnel::open(&stage, http);
             tunnel.hello(&stage, &device, Pattern::Xk, |hello| announce(hello, single, array));

@@ -2,7 +2,7 @@
 
 use commucat_client::{OsEntropy, Pattern};
 use commucat_crypto::zkp::{Context, device_keys};
-use commucat_tests::people::{BOTH, Device};
+use commucat_tests::people::{Device, WAYS};
 use commucat_tests::stage::Stage;
 use commucat_tests::tunnel::Tunnel;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn with_proof(hello: &mut Value, device: &Device, domain: &str) {
 #[test]
 fn a_proof_that_holds_comes_in() {
     let stage = Stage::new("");
-    for http in BOTH {
+    for http in WAYS {
         let device = Device::new(&format!("ada-{http:?}"));
         let mut tunnel = Tunnel::open(&stage, http);
         let hello = tunnel.hello(&stage, &device, Pattern::Xk, |hello| with_proof(hello, &device, DOMAIN));
@@ -51,7 +51,7 @@ fn a_proof_that_does_not_hold_is_refused() {
     ];
     for spoil in spoil {
         let device = Device::new("ada");
-        let mut tunnel = Tunnel::open(&stage, BOTH[0]);
+        let mut tunnel = Tunnel::open(&stage, WAYS[0]);
         let _ = tunnel.hello(&stage, &device, Pattern::Xk, |hello| {
             with_proof(hello, &device, DOMAIN);
             spoil(hello);
@@ -59,7 +59,7 @@ fn a_proof_that_does_not_hold_is_refused() {
         assert_eq!(tunnel.refusal(), ("Handshake Failed".to_owned(), 403));
     }
     let device = Device::new("ada");
-    let mut tunnel = Tunnel::open(&stage, BOTH[1]);
+    let mut tunnel = Tunnel::open(&stage, WAYS[1]);
     let _ = tunnel.hello(&stage, &device, Pattern::Xk, |hello| {
         with_proof(hello, &device, "elsewhere.example")
     });

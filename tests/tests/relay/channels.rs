@@ -3,7 +3,7 @@
 use commucat_client::HttpVersion;
 use commucat_proto::control::Join;
 use commucat_proto::{ChannelId, GroupId};
-use commucat_tests::people::{BOTH, Device};
+use commucat_tests::people::{Device, WAYS};
 use commucat_tests::stage::Stage;
 
 const CHANNEL: u32 = 1;
@@ -12,7 +12,7 @@ const CHANNEL: u32 = 1;
 fn a_second_join_replaces_the_roster() {
     let stage = Stage::new("");
     let [sender, before, after] = ["sender", "before", "after"].map(Device::new);
-    for http in BOTH {
+    for http in WAYS {
         let mut from = sender.connect(&stage, http);
         let (mut first, mut second) = (before.connect(&stage, http), after.connect(&stage, http));
         from.join(CHANNEL, [&before]);
@@ -57,7 +57,7 @@ fn two_pairs_on_the_same_channel_number_never_meet() {
 fn leave_stops_delivery_on_that_channel_until_the_next_join() {
     let stage = Stage::new("");
     let [sender, listener] = ["sender", "listener"].map(Device::new);
-    for http in BOTH {
+    for http in WAYS {
         let (mut from, mut to) = (sender.connect(&stage, http), listener.connect(&stage, http));
         for channel in [1, 2] {
             from.join(channel, [&listener]);
@@ -85,7 +85,7 @@ fn leave_stops_delivery_on_that_channel_until_the_next_join() {
 fn leave_takes_back_the_senders_own_route() {
     let stage = Stage::new("");
     let [sender, listener] = ["sender", "listener"].map(Device::new);
-    for http in BOTH {
+    for http in WAYS {
         let mut from = sender.connect(&stage, http);
         from.join(CHANNEL, [&listener]);
         from.leave(CHANNEL);
@@ -100,7 +100,7 @@ fn leave_takes_back_the_senders_own_route() {
 fn a_frame_on_a_channel_that_was_not_joined_is_not_joined() {
     let stage = Stage::new("");
     let device = Device::new("hasty");
-    for http in BOTH {
+    for http in WAYS {
         let mut peer = device.connect(&stage, http);
         peer.join(1, [&Device::new("somebody")]);
         peer.send(2, "nobody");
@@ -114,7 +114,7 @@ fn a_frame_on_a_channel_that_was_not_joined_is_not_joined() {
 fn a_join_of_a_group_by_one_who_is_not_in_it_is_not_a_member() {
     let stage = Stage::new("");
     let device = Device::new("stranger");
-    for http in BOTH {
+    for http in WAYS {
         let mut peer = device.connect(&stage, http);
         let join = Join {
             members: Vec::new(),

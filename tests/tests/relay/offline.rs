@@ -2,7 +2,7 @@
 
 use commucat_client::HttpVersion;
 use commucat_proto::Sequence;
-use commucat_tests::people::{BOTH, Device, devices};
+use commucat_tests::people::{Device, WAYS, devices};
 use commucat_tests::stage::Stage;
 
 const CHANNEL: u32 = 9;
@@ -11,7 +11,7 @@ const CHANNEL: u32 = 9;
 fn a_device_that_was_away_gets_everything_in_order_when_it_returns() {
     let stage = Stage::new("");
     let [sender, away] = ["sender", "away"].map(Device::new);
-    for http in BOTH {
+    for http in WAYS {
         away.connect(&stage, http).bye();
         let mut from = sender.connect(&stage, http);
         from.join(CHANNEL, [&away]);
@@ -50,7 +50,7 @@ fn what_comes_live_during_a_replay_waits_behind_it() {
         for _ in 0..100 {
             from.acked();
         }
-        let mut to = away.connect(&stage, BOTH[round % 2]);
+        let mut to = away.connect(&stage, WAYS[round % 4]);
         for number in 0..100 {
             from.send(CHANNEL, format!("{round} during {number}"));
         }
@@ -86,7 +86,7 @@ fn what_waits_survives_a_restart() {
         stage.start();
     }
     for (index, device) in away.iter().enumerate() {
-        let mut to = device.connect(&stage, BOTH[index % 2]);
+        let mut to = device.connect(&stage, WAYS[index % 4]);
         for round in 0..2 {
             for number in 0..20 {
                 to.hears(&format!("waiting {round} {number}"));
@@ -102,7 +102,7 @@ fn a_recipient_that_nobody_knows_is_rejected_by_name_in_the_ack() {
     let stage = Stage::new("");
     let [sender, known] = ["sender", "known"].map(Device::new);
     known.connect(&stage, HttpVersion::Http1).bye();
-    for http in BOTH {
+    for http in WAYS {
         let mut from = sender.connect(&stage, http);
         for nobody in ["nobody", "nobody-else", "no-one", "none"].map(Device::new) {
             from.join(CHANNEL, [&known, &nobody]);

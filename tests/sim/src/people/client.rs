@@ -38,6 +38,14 @@ pub(super) fn excusable(problem: &str) -> bool {
     EXCUSABLE.iter().any(|excuse| problem.starts_with(excuse))
 }
 
+/// Every way to a relay.
+pub(super) const WAYS: [HttpVersion; 4] = [
+    HttpVersion::Http1,
+    HttpVersion::Http2,
+    HttpVersion::WebSocket1,
+    HttpVersion::WebSocket2,
+];
+
 /// See the module.
 pub(crate) struct Client(Connection);
 
@@ -46,7 +54,7 @@ impl Client {
         device: DeviceNo,
         key: &StaticKey,
         server: PublicKey,
-        two: bool,
+        http: HttpVersion,
         mut entropy: Dice,
     ) -> Result<Self, String> {
         let mut config = Config::new(device.id(), key.clone(), server);
@@ -55,7 +63,7 @@ impl Client {
         } else {
             Pattern::Ik
         };
-        config.http = if two { HttpVersion::Http2 } else { HttpVersion::Http1 };
+        config.http = http;
         config.authority = DOMAIN.to_owned();
         config.secure = false;
         config.eager = entropy.below(2) == 0;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use commucat_crypto::{PublicKey, StaticKey};
 
-use self::client::{Client, News};
+use self::client::{Client, News, WAYS};
 pub(crate) use self::session::Session;
 use crate::agenda::Event;
 use crate::check::Violation;
@@ -120,20 +120,20 @@ impl People {
         self.dialled += 1;
         let shard = self.dice.below(u64::from(self.shards)) as u16;
         let entropy = Dice::new(self.seed, "client", u64::from(no.0));
-        let two = self.dice.below(2) == 0;
+        let http = *self.dice.pick(&WAYS);
         let server = self.server;
         let person = self.person(device);
         person.sessions.push(no);
         let hostile = person.hostile;
         let client =
-            Client::new(device, &person.key, server, two, entropy).map_err(|error| Violation::new("client", error))?;
-        self.sessions.insert(no, Session::new(no, device, client, two));
+            Client::new(device, &person.key, server, http, entropy).map_err(|error| Violation::new("client", error))?;
+        self.sessions.insert(no, Session::new(no, device, client, http));
         ground.fact(&Fact::Dialled {
             session: no,
             device,
             hostile,
         })?;
-        ground.ring.dial(no, shard, two, &ground.weather, &mut ground.agenda);
+        ground.ring.dial(no, shard, http, &ground.weather, &mut ground.agenda);
         self.transmit(no, ground);
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use commucat_client::HttpVersion;
 use commucat_proto::FrameType;
 
 use super::client::Client;
@@ -52,12 +53,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(no: SessionNo, device: DeviceNo, client: Client, two: bool) -> Self {
+    pub(crate) fn new(no: SessionNo, device: DeviceNo, client: Client, http: HttpVersion) -> Self {
         Self {
             no,
             device,
             client,
-            tap: Tap::new(two),
+            tap: Tap::new(http),
             brought: VecDeque::new(),
             understood: VecDeque::new(),
             channels: BTreeMap::new(),

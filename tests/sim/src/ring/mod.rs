@@ -8,6 +8,7 @@ mod socket;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use commucat_client::HttpVersion;
 use commucat_shard::effect::{Ending, Reading};
 use commucat_shard::input::ConnId;
 
@@ -27,7 +28,7 @@ pub(crate) enum Completed {
         conn: ConnId,
         session: SessionNo,
         /// The client will speak HTTP/2; for the tap alone.
-        two: bool,
+        http: HttpVersion,
     },
     Received {
         conn: ConnId,
@@ -92,8 +93,15 @@ impl Ring {
     }
 
     /// A client dials; the listener of `shard` will take it.
-    pub(crate) fn dial(&mut self, session: SessionNo, shard: u16, two: bool, weather: &Weather, agenda: &mut Agenda) {
-        self.sockets.insert(session, Socket::new(shard, two));
+    pub(crate) fn dial(
+        &mut self,
+        session: SessionNo,
+        shard: u16,
+        http: HttpVersion,
+        weather: &Weather,
+        agenda: &mut Agenda,
+    ) {
+        self.sockets.insert(session, Socket::new(shard, http));
         agenda.plan(self.dice.skewed(weather.hop_us), Event::Accept(session));
     }
 
@@ -131,7 +139,7 @@ impl Ring {
             Completed::Accepted {
                 conn,
                 session,
-                two: socket.two,
+                http: socket.http,
             },
         ))
     }

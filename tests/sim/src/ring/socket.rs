@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use commucat_client::HttpVersion;
 use commucat_shard::input::ConnId;
 
 use super::Completed;
@@ -36,7 +37,7 @@ pub(super) struct Sending {
 pub(crate) struct Socket {
     pub(super) shard: u16,
     /// The client speaks HTTP/2.
-    pub(super) two: bool,
+    pub(super) http: HttpVersion,
     pub(super) conn: Option<ConnId>,
     /// It has had a name.
     pub(super) accepted: bool,
@@ -60,10 +61,10 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(shard: u16, two: bool) -> Self {
+    pub(super) fn new(shard: u16, http: HttpVersion) -> Self {
         Self {
             shard,
-            two,
+            http,
             conn: None,
             accepted: false,
             hung_up: false,

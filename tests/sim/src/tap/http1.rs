@@ -1,5 +1,5 @@
-//! A response of HTTP/1.1: its head, then chunks (RFC 9112 §7.1). Knows nothing of bodies with a length, for a tunnel's is
-//! never one.
+//! A response of HTTP/1.1: its head, then chunks (RFC 9112 §7.1), or after a 101 whatever comes. Knows nothing of bodies
+//! with a length, for a tunnel's is never one.
 
 use super::TapError;
 
@@ -33,7 +33,7 @@ impl Http1 {
     }
 
     pub(super) fn is_tunnel(&self) -> bool {
-        self.status == 200
+        matches!(self.status, 101 | 200)
     }
 
     #[cfg(test)]

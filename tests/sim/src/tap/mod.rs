@@ -1,9 +1,11 @@
-//! A second, naive reader of what the relay sends: HTTP, then frames. It shares no code with the relay or the client, so
+//! A second, naive reader of what the relay sends: HTTP, perhaps WebSocket, then frames. It shares no code with the relay or the client, so
 //! that a mistake common to both does not hide.
 
 mod http1;
 mod http2;
+mod websocket;
 
+use commucat_client::HttpVersion;
 use commucat_proto::FrameType;
 
 use crate::fact::{Body, WireFrame};
@@ -19,6 +21,7 @@ enum Http {
 #[derive(Debug)]
 pub(crate) struct Tap {
     http: Http,
+    socket: Option<websocket::WebSocket>,
     body: Vec<u8>,
 }
 
@@ -31,6 +34,8 @@ pub(crate) enum TapError {
     Chunk(String),
     #[error("HTTP/2: {0}")]
     Http2(&'static str),
+    #[error("WebSocket: {0}")]
+    WebSocket(&'static str),
     #[error("bytes after the end of the body")]
     AfterEnd,
     #[error("a frame is malformed: {0}")]
@@ -38,28 +43,38 @@ pub(crate) enum TapError {
 }
 
 impl Tap {
-    pub(crate) fn new(two: bool) -> Self {
-        let http = if two {
-            Http::Two(http2::Http2::default())
-        } else {
-            Http::One(http1::Http1::new())
-        };
-        Self { http, body: Vec::new() }
+    pub(crate) fn new(http: HttpVersion) -> Self {
+        let socket = matches!(http, HttpVersion::WebSocket1 | HttpVersion::WebSocket2);
+        Self {
+            http: match http {
+                HttpVersion::Http1 | HttpVersion::WebSocket1 => Http::One(http1::Http1::new()),
+                HttpVersion::Http2 | HttpVersion::WebSocket2 => Http::Two(http2::Http2::default()),
+            },
+            socket: socket.then(websocket::WebSocket::default),
+            body: Vec::new(),
+        }
     }
 
     /// Reads what the relay sends next and gives the frames that end in it.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<Vec<WireFrame>, TapError> {
         let mut continued = !self.body.is_empty();
+        let carried = match &mut self.socket {
+            Some(socket) => socket.carried(),
+            None => &mut self.body,
+        };
         let tunnel = match &mut self.http {
             Http::One(one) => {
-                one.read(bytes, &mut self.body)?;
+                one.read(bytes, carried)?;
                 one.is_tunnel()
             }
             Http::Two(two) => {
-                two.read(bytes, &mut self.body)?;
+                two.read(bytes, carried)?;
                 two.is_tunnel()
             }
         };
+        if let Some(socket) = self.socket.as_mut().filter(|_| tunnel) {
+            socket.read(&mut self.body)?;
+        }
         let mut frames = Vec::new();
         while tunnel && let Some(frame) = self.frame()? {
             frames.push(WireFrame {
@@ -187,7 +202,7 @@ mod tests {
 
     #[test]
     fn frames_are_found_across_chunks_and_reads() {
-        let mut tap = Tap::new(false);
+        let mut tap = Tap::new(HttpVersion::Http1);
         let wire = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\n\x0d\x06\x02\r\nb\r\n\x01\x09{\"ack\":5}\r\n0\r\n\r\n";
         let mut frames = Vec::new();
         for byte in wire {

@@ -102,11 +102,11 @@ impl World {
         let moment = self.moment();
         let core = &mut self.cores[usize::from(shard)].shard;
         match waiting {
-            Waiting::Ring(Completed::Accepted { conn, session, two }) => {
+            Waiting::Ring(Completed::Accepted { conn, session, http }) => {
                 self.wires.insert(
                     session,
                     Wire {
-                        tap: Tap::new(two),
+                        tap: Tap::new(http),
                         in_send: Vec::new(),
                     },
                 );
