@@ -51,6 +51,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 pub use error::OpenError;
+pub use values::FORMAT;
 
 use crate::api::{InboxLimits, Reply, Request, StoreError, Wall};
 use crate::limits::{BLOCK_CACHE_BYTES, DISK_RESERVE_BYTES, INBOX_CACHE, REOPEN_INTERVAL_MS};
