@@ -73,6 +73,12 @@ pub struct Counters {
     pub refused: u64,
     /// Rows read back from inboxes.
     pub replayed: u64,
+    /// Groups opened on this shard.
+    pub groups_opened: u64,
+    /// Members that came to a group while it was open here.
+    pub members_added: u64,
+    /// JOINs of groups, GROUP_CREATEs and GROUP_INVITEs that were not allowed, or not possible.
+    pub groups_denied: u64,
     /// Frames dropped, by reason.
     pub dropped: [u64; Drop::ALL.len()],
     /// Presence entries, or parts of a round of them, that the store did not take.
@@ -118,6 +124,12 @@ pub struct Gauges {
     pub peers: usize,
     /// Devices at home here that somebody is interested in.
     pub homes: usize,
+    /// Groups that sessions here speak in, did a moment ago, or ask for.
+    pub groups: usize,
+    /// Members of those that are open.
+    pub group_members: usize,
+    /// Groups at home here that somebody is interested in.
+    pub group_homes: usize,
     /// Storage requests on their way.
     pub store_waiting: usize,
 }

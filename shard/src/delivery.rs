@@ -65,8 +65,13 @@ impl Shard {
     /// settled at once.
     pub(crate) fn deliver(&mut self, receipt: Receipt, frame: Opaque<'_>, targets: &Targets, sent_on: bool) -> u32 {
         let mut settled = 0;
+        let sender = targets.sender();
         for target in targets.as_slice() {
             let key = target.key;
+            if sender == Some(key) {
+                settled += 1;
+                continue;
+            }
             if let Some(tunnel) = self.attached_as(*target) {
                 settled += u32::from(self.offer(key, tunnel, receipt, frame));
                 continue;

@@ -8,16 +8,26 @@ use std::collections::HashMap;
 use commucat_proto::{ChannelId, DeviceId};
 use smallvec::SmallVec;
 
+use crate::group::GroupSlot;
 use crate::keys::KeyMap;
 use crate::mesh::message::{DeviceKey, Epoch, ShardId, TunnelId};
+
+/// A route that names a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Namer {
+    /// One session's, on one channel.
+    Route(TunnelId, ChannelId),
+    /// That of a group, which all its speakers here share.
+    Group(GroupSlot),
+}
 
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) device: DeviceId,
     /// None: its home decides.
     pub(crate) at: Option<(ShardId, Epoch)>,
-    /// Whose routes name it.
-    routes: SmallVec<[(TunnelId, ChannelId); 1]>,
+    /// What routes name it.
+    routes: SmallVec<[Namer; 1]>,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +51,7 @@ impl Directory {
     }
 
     /// A route names the device from now on. True when it is the first one: the home must be told.
-    pub(crate) fn name(&mut self, key: DeviceKey, device: &DeviceId, by: (TunnelId, ChannelId)) -> bool {
+    pub(crate) fn name(&mut self, key: DeviceKey, device: &DeviceId, by: Namer) -> bool {
         let mut first = false;
         let peer = self.peers.entry(key).or_insert_with(|| {
             first = true;
@@ -56,7 +66,7 @@ impl Directory {
     }
 
     /// The route names it no more. True when it was the last one: the home must be told.
-    pub(crate) fn unname(&mut self, key: DeviceKey, by: (TunnelId, ChannelId)) -> bool {
+    pub(crate) fn unname(&mut self, key: DeviceKey, by: Namer) -> bool {
         let Some(peer) = self.peers.get_mut(&key) else {
             return false;
         };
@@ -71,11 +81,7 @@ impl Directory {
     }
 
     /// The home says where it is. Gives the routes that must be planned anew.
-    pub(crate) fn locate(
-        &mut self,
-        key: DeviceKey,
-        at: Option<(ShardId, Epoch)>,
-    ) -> SmallVec<[(TunnelId, ChannelId); 1]> {
+    pub(crate) fn locate(&mut self, key: DeviceKey, at: Option<(ShardId, Epoch)>) -> SmallVec<[Namer; 1]> {
         match self.peers.get_mut(&key) {
             Some(peer) if peer.at != at => {
                 peer.at = at;

@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use commucat_proto::{ChannelId, DeviceId};
+use commucat_proto::{ChannelId, DeviceId, GroupId};
 
-use crate::mesh::message::{DeviceKey, ShardId};
+use crate::mesh::message::{DeviceKey, GroupKey, ShardId};
 
 /// A table by device.
 pub(crate) type KeyMap<T> = HashMap<DeviceKey, T, BuildHasherDefault<KeyHasher>>;
+
+/// A table by group.
+pub(crate) type GroupMap<T> = HashMap<GroupKey, T, BuildHasherDefault<KeyHasher>>;
 
 /// A session's own table by channel.
 pub(crate) type ChannelMap<T> = HashMap<ChannelId, T, BuildHasherDefault<ChannelHasher>>;
@@ -60,16 +63,37 @@ impl Hasher for KeyHasher {
 
 /// The keyed hash under which all shards of a process know a device.
 pub(crate) fn device_key(hash_key: &[u8; 32], device: &DeviceId) -> DeviceKey {
-    let hash = blake3::keyed_hash(hash_key, device.as_str().as_bytes());
+    DeviceKey(half(hash_key, device.as_str()))
+}
+
+/// The keyed hash under which all shards of a process know a group. It never meets a device's in one table.
+pub(crate) fn group_key(hash_key: &[u8; 32], group: &GroupId) -> GroupKey {
+    GroupKey(half(hash_key, group.as_str()))
+}
+
+fn half(hash_key: &[u8; 32], name: &str) -> u128 {
+    let hash = blake3::keyed_hash(hash_key, name.as_bytes());
     let mut half = [0; 16];
     half.copy_from_slice(&hash.as_bytes()[..16]);
-    DeviceKey(u128::from_le_bytes(half))
+    u128::from_le_bytes(half)
+}
+
+/// The upper half chooses the shard, the lower one the place in its table.
+fn home(key: u128, shards: u16) -> ShardId {
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a u16")]
+    ShardId(((key >> 64) % u128::from(shards)) as u16)
 }
 
 impl DeviceKey {
     /// The shard that knows where this device is.
     pub(crate) fn home(self, shards: u16) -> ShardId {
-        #[expect(clippy::cast_possible_truncation, reason = "the remainder is below a u16")]
-        ShardId(((self.0 >> 64) % u128::from(shards)) as u16)
+        home(self.0, shards)
+    }
+}
+
+impl GroupKey {
+    /// The shard that keeps this group's roster.
+    pub(crate) fn home(self, shards: u16) -> ShardId {
+        home(self.0, shards)
     }
 }

@@ -21,6 +21,7 @@ pub mod counters;
 mod delivery;
 mod directory;
 pub mod effect;
+mod group;
 mod home;
 pub mod input;
 mod keys;
@@ -51,6 +52,8 @@ use crate::conn::Conns;
 use crate::counters::{Counters, Gauges};
 use crate::directory::Directory;
 use crate::effect::Effects;
+use crate::group::Groups;
+use crate::group::home::GroupHomes;
 use crate::home::Homes;
 use crate::input::{ConnId, Input};
 use crate::keys::KeyMap;
@@ -77,6 +80,8 @@ pub struct Shard {
     attached: KeyMap<(TunnelId, Epoch)>,
     directory: Directory,
     homes: Homes,
+    groups: Groups,
+    group_homes: GroupHomes,
     mesh: Outgoing,
     store: StoreDesk,
     timers: Timers,
@@ -140,6 +145,8 @@ impl Shard {
             attached: KeyMap::default(),
             directory: Directory::new(),
             homes: Homes::default(),
+            groups: Groups::default(),
+            group_homes: GroupHomes::default(),
             store: StoreDesk::default(),
             timers: Timers::default(),
             draining: false,
@@ -221,6 +228,9 @@ impl Shard {
             unparsed_bytes: self.unparsed,
             peers: self.directory.len(),
             homes: self.homes.len(),
+            groups: self.groups.len(),
+            group_members: self.groups.members(),
+            group_homes: self.group_homes.len(),
             store_waiting: self.store.len(),
         }
     }
@@ -313,6 +323,7 @@ impl Shard {
             Message::Announce { about, members } => self.home_announce(about, members),
             Message::Announced { about, members } => self.announced(about, members),
             Message::Met { tunnel, peers } => self.met(*tunnel, peers),
+            Message::Group(message) => self.group_message(from, message),
         }
     }
 
@@ -351,6 +362,7 @@ impl Shard {
                 Owner::Conn(id) => self.conn_expired(id),
                 Owner::Tunnel(id) => self.tunnel_expired(id),
                 Owner::Home(key) => self.home_expired(key),
+                Owner::Group(key) => self.group_expired(key),
                 Owner::Presence => self.presence_round(),
                 Owner::Slim => self.slim(),
                 Owner::Drain => self.drain_expired(),

@@ -29,8 +29,14 @@ pub struct Limits {
     pub channels: usize,
     /// Members of one direct channel.
     pub roster: usize,
-    /// Members over all channels of one session: what its rosters may cost the directory.
+    /// Members over all direct channels of one session: what its rosters may cost the directory.
     pub session_members: usize,
+    /// Members of one group.
+    pub group_roster: usize,
+    /// Members over all groups that are open on one shard: what their rosters may cost it.
+    pub group_members: usize,
+    /// How long a group stays open on a shard after its last session there has left.
+    pub group_linger: Duration,
     /// Largest channel whose members are told of each other by PRESENCE; in a larger one every JOIN would be told to
     /// everybody.
     pub presence_roster: usize,
@@ -44,7 +50,7 @@ pub struct Limits {
     pub send_bytes: usize,
     /// Frames of one session that wait for another core or the store.
     pub unacked_frames: usize,
-    /// Payload bytes times recipients of those frames; one frame of any size passes when nothing waits.
+    /// Payload bytes (and 64 more) times recipients of those frames; one frame of any size passes when nothing waits.
     pub unacked_bytes: usize,
     /// The same sum over all sessions of the shard: what bounds the lanes between cores.
     pub inflight_bytes: usize,
@@ -52,6 +58,11 @@ pub struct Limits {
     pub unparsed_bytes: usize,
     /// The same sum over all sessions of the shard.
     pub shard_unparsed_bytes: usize,
+    /// Requests of one shard to append to inboxes that the store has not answered; what comes then waits in order. Fewer
+    /// than a port takes, so that reads find room.
+    pub appends: usize,
+    /// Payload bytes of those requests.
+    pub append_bytes: usize,
     /// How long what is known of a device's presence holds unless it is said again; a connected one's is.
     pub presence_ttl: Duration,
     /// How long a frame waits in an inbox (`relay_ttl`).
@@ -77,6 +88,9 @@ impl Default for Limits {
             channels: 1024,
             roster: 4096,
             session_members: 65_536,
+            group_roster: 100_000,
+            group_members: 1_000_000,
+            group_linger: Duration::from_secs(30),
             presence_roster: 256,
             outbox_bytes: 1 << 20,
             media_bytes: 256 << 10,
@@ -87,6 +101,8 @@ impl Default for Limits {
             inflight_bytes: 64 << 20,
             unparsed_bytes: (16 << 20) + (4 << 20),
             shard_unparsed_bytes: 512 << 20,
+            appends: 4096,
+            append_bytes: 8 << 20,
             presence_ttl: Duration::from_secs(120),
             relay_ttl: Duration::from_secs(24 * 3600),
             replay_rows: 512,

@@ -85,7 +85,8 @@ impl Shard {
         let Some(route) = ready.routes.get(&channel) else {
             return;
         };
-        if route.members.len() > self.config.limits.presence_roster {
+        let members = route.members(&self.groups);
+        if members.len() > self.config.limits.presence_roster {
             return;
         }
         let about = Arc::new(Announcement {
@@ -98,7 +99,8 @@ impl Shard {
             occasion,
         });
         let shards = self.config.shards;
-        for (home, members) in by_shard(route.members.iter().map(|key| (key.home(shards), *key))) {
+        let others = members.iter().filter(|key| **key != ready.key);
+        for (home, members) in by_shard(others.map(|key| (key.home(shards), *key))) {
             let about = Arc::clone(&about);
             self.mesh.push(home, Message::Announce { about, members });
         }
@@ -126,7 +128,7 @@ impl Shard {
             if let State::Ready(ready) = &tunnel.state {
                 let channel = about.channel;
                 let route = ready.routes.get(&channel);
-                let mutual = route.filter(|route| route.members.contains(&about.key));
+                let mutual = route.filter(|route| route.names(&self.groups, about.key));
                 if mutual.is_some() || (about.occasion == Occasion::Said && !ready.left.contains(&channel)) {
                     let open = mutual.is_some_and(|route| !route.relay);
                     met.extend(mutual.map(|route| Arc::new(answer(ready, tunnel.peer, channel, route.relay))));
@@ -150,7 +152,7 @@ impl Shard {
         for about in peers {
             if let State::Ready(ready) = &tunnel.state
                 && let Some(route) = ready.routes.get(&about.channel)
-                && route.members.contains(&about.key)
+                && route.names(&self.groups, about.key)
             {
                 let open = !route.relay;
                 self.tell(&mut tunnel, about, open);

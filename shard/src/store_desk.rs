@@ -2,12 +2,13 @@
 //!
 //! Invariant: every ticket has exactly one entry until its completion, so nothing is answered twice or forgotten.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use commucat_storage::api::{Completion, Request, Submission, Ticket};
 
 use crate::Shard;
-use crate::mesh::message::{DeviceKey, Epoch, Receipt, TunnelId};
+use crate::limits::Limits;
+use crate::mesh::message::{DeviceKey, Epoch, GroupKey, Receipt, TunnelId};
 
 /// What a completion is for.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +19,16 @@ pub(crate) enum Waiting {
     Record(TunnelId),
     /// A proven device that somebody else has founded meanwhile, perhaps itself.
     Recheck(TunnelId),
-    /// A frame, or frames owed, for an absent device.
+    /// A frame, or frames owed, for an absent device; and how many bytes they are.
     Append {
         device: DeviceKey,
         receipt: Option<Receipt>,
+        bytes: usize,
     },
     /// Rows for an attached device.
     Read { device: DeviceKey, epoch: Epoch },
+    /// What the home of a group waits for.
+    Group(GroupKey),
     /// What was said of who is there: said again soon enough, if it was lost.
     Presence,
     /// Nobody.
@@ -35,11 +39,28 @@ pub(crate) enum Waiting {
 pub(crate) struct StoreDesk {
     next: u64,
     waiting: HashMap<Ticket, Waiting>,
+    /// Appends among them, and their bytes.
+    appends: usize,
+    append_bytes: usize,
+    /// Devices with frames to append that wait until there are fewer.
+    held_back: VecDeque<DeviceKey>,
 }
 
 impl StoreDesk {
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Whether frames for absent devices should wait here rather than be turned away by a full port: one frame for a
+    /// large group whose members are away is thousands of appends at once. What waits counts against its senders'
+    /// budgets.
+    pub(crate) fn is_full(&self, limits: &Limits) -> bool {
+        self.appends >= limits.appends || self.append_bytes >= limits.append_bytes
+    }
+
+    /// The device's turn comes when there is room again.
+    pub(crate) fn hold_back(&mut self, device: DeviceKey) {
+        self.held_back.push_back(device);
     }
 }
 
@@ -47,6 +68,10 @@ impl Shard {
     pub(crate) fn ask_store(&mut self, request: Request, waiting: Waiting) {
         self.store.next += 1;
         let ticket = Ticket(self.store.next);
+        if let Waiting::Append { bytes, .. } = waiting {
+            self.store.appends += 1;
+            self.store.append_bytes += bytes;
+        }
         self.store.waiting.insert(ticket, waiting);
         self.fx.store.push(Submission { ticket, request });
     }
@@ -57,8 +82,14 @@ impl Shard {
             Some(Waiting::Lookup(tunnel)) => self.looked_up(tunnel, outcome),
             Some(Waiting::Record(tunnel)) => self.recorded(tunnel, &outcome),
             Some(Waiting::Recheck(tunnel)) => self.rechecked(tunnel, outcome),
-            Some(Waiting::Append { device, receipt }) => self.home_appended(device, receipt, &outcome),
+            Some(Waiting::Append { device, receipt, bytes }) => {
+                self.store.appends -= 1;
+                self.store.append_bytes -= bytes;
+                self.home_appended(device, receipt, &outcome);
+                self.append_held_back();
+            }
             Some(Waiting::Read { device, epoch }) => self.home_read(device, epoch, outcome),
+            Some(Waiting::Group(group)) => self.group_stored(group, outcome),
             Some(Waiting::Presence) => self.counters.presence_lost += u64::from(outcome.is_err()),
             Some(Waiting::Nothing) => {
                 if let Err(error) = outcome {
@@ -66,6 +97,13 @@ impl Shard {
                 }
             }
             None => tracing::error!(ticket = ticket.0, "the store answered a question nobody asked"),
+        }
+    }
+    fn append_held_back(&mut self) {
+        while !self.store.is_full(&self.config.limits)
+            && let Some(device) = self.store.held_back.pop_front()
+        {
+            self.home_append_on(device);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 
 use crate::clock::Now;
 use crate::input::ConnId;
-use crate::mesh::message::{DeviceKey, TunnelId};
+use crate::mesh::message::{DeviceKey, GroupKey, TunnelId};
 
 /// Who wants to be woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +14,7 @@ pub(crate) enum Owner {
     Conn(ConnId),
     Tunnel(TunnelId),
     Home(DeviceKey),
+    Group(GroupKey),
     Presence,
     Slim,
     Drain,

@@ -19,6 +19,8 @@ use commucat_proto::{Sequence, Title};
 pub(crate) enum Stall {
     /// The handshake waits for the store or the home.
     Handshake,
+    /// The home of a group has been asked.
+    Group,
     /// A route changes its plan and its last frames are on their way.
     Route,
     /// Too much is unacknowledged, here or in the whole shard.

@@ -6,6 +6,7 @@
 //! ```
 
 mod ground;
+mod groups;
 mod handshake;
 mod offline;
 mod report;
@@ -26,6 +27,7 @@ fn statements() -> Vec<Statement> {
         wire::STATEMENTS,
         handshake::STATEMENTS,
         routing::STATEMENTS,
+        groups::STATEMENTS,
         sequences::STATEMENTS,
         offline::STATEMENTS,
     ]

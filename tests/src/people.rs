@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use commucat_client::blocking::{Client, DriverError, Options};
 use commucat_client::tls::Trust;
 use commucat_client::{Config, Endpoint, HttpVersion, Incoming, OsEntropy, PublicKey, StaticKey};
-use commucat_proto::control::{Ack, Join, Problem};
-use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Sequence};
+use commucat_proto::control::{Ack, GroupCreate, GroupInvite, Join, Problem, Role};
+use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, GroupId, Sequence};
 
 use serde_json::Value;
 
@@ -219,6 +219,60 @@ impl Peer {
         };
         let sequence = self.client.connection().join(ChannelId::new(channel), &join).unwrap();
         self.settled(sequence);
+    }
+
+    /// Goes to a group with frames on `channel`.
+    pub fn join_group(&mut self, channel: u32, group: &GroupId) {
+        let sequence = self.ask_to_join_group(channel, group);
+        self.settled(sequence);
+    }
+
+    /// The same, without waiting for the answer.
+    pub fn ask_to_join_group(&mut self, channel: u32, group: &GroupId) -> Sequence {
+        let channel = ChannelId::new(channel);
+        self.client
+            .connection()
+            .join_group(channel, group.clone(), true)
+            .unwrap()
+    }
+
+    /// Makes a group; what the relay has made of it.
+    pub fn create_group(&mut self, channel: u32, create: &GroupCreate) -> Ack {
+        let sequence = self
+            .client
+            .connection()
+            .create_group(ChannelId::new(channel), create)
+            .unwrap();
+        self.answer_to(sequence)
+    }
+
+    /// Makes somebody a member of a group; what the relay has made of it.
+    pub fn invite(&mut self, channel: u32, group: &GroupId, device: &Device, role: Role) -> Ack {
+        let sequence = self.ask_to_invite(channel, group, device, role);
+        self.answer_to(sequence)
+    }
+
+    /// The same, without waiting for the answer.
+    pub fn ask_to_invite(&mut self, channel: u32, group: &GroupId, device: &Device, role: Role) -> Sequence {
+        let invite = GroupInvite {
+            group_id: group.clone(),
+            device: device.id.clone(),
+            role,
+        };
+        self.client
+            .connection()
+            .invite(ChannelId::new(channel), &invite)
+            .unwrap()
+    }
+
+    /// The acknowledgement of this very frame, which has to be the next one and to say more than its number.
+    ///
+    /// # Panics
+    /// When it is another.
+    pub fn answer_to(&mut self, sequence: Sequence) -> Ack {
+        let acked = self.acked();
+        assert_eq!(acked.sequence, sequence, "{}", self.name.as_str());
+        *acked.body.expect("it says more than its number")
     }
 
     /// Takes the route back.

@@ -14,6 +14,10 @@ pub mod kind {
     pub const MSG: u8 = 0x05;
     /// `ACK`
     pub const ACK: u8 = 0x06;
+    /// `GROUP_CREATE`
+    pub const GROUP_CREATE: u8 = 0x0a;
+    /// `GROUP_INVITE`
+    pub const GROUP_INVITE: u8 = 0x0b;
     /// `ERROR`
     pub const ERROR: u8 = 0x0d;
 }

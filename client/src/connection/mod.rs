@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  receive(bytes) ─► http ─► inbound buffer ─► frames ─► handshake │ next_event() ─► Ready, Frame, Acknowledged, …
-//!  transmit(out)  ◄─ http ◄─ outbox         ◄─ frames ◄─ handshake │ join(), send(), acknowledge(), close()
+//!  transmit(out)  ◄─ http ◄─ outbox         ◄─ frames ◄─ handshake │ join(), create_group(), send(), close()
 //! ```
 //!
 //! A payload is copied once on its way in (wire to inbound buffer, from which events borrow) and twice on its way out
@@ -19,9 +19,9 @@ use std::fmt;
 use std::ops::Range;
 
 use commucat_crypto::{Entropy, InitiatorHello, PublicKey};
-use commucat_proto::control::{self, Ack, Join, Leave, Problem, Text};
+use commucat_proto::control::{self, Ack, GroupCreate, GroupInvite, Join, Leave, Problem, Text};
 use commucat_proto::frame::{self, MAX_HEADER};
-use commucat_proto::{ChannelId, Frame, FrameLimits, FrameType, Sequence};
+use commucat_proto::{ChannelId, Frame, FrameLimits, FrameType, GroupId, Sequence};
 
 use crate::config::Config;
 use crate::error::ClientError;
@@ -243,6 +243,37 @@ impl Connection {
     /// As [`Connection::send`].
     pub fn join(&mut self, channel: ChannelId, join: &Join) -> Result<Sequence, ClientError> {
         self.control(FrameType::Join, channel, join)
+    }
+
+    /// Makes a group of which we are the owner, and goes to it with our frames on `channel`. Its name is in the
+    /// acknowledgement.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub fn create_group(&mut self, channel: ChannelId, create: &GroupCreate) -> Result<Sequence, ClientError> {
+        self.control(FrameType::GroupCreate, channel, create)
+    }
+
+    /// Goes to a group, of which we are a member, with our frames on `channel`.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub fn join_group(&mut self, channel: ChannelId, group: GroupId, relay: bool) -> Result<Sequence, ClientError> {
+        let join = Join {
+            group_id: Some(group),
+            relay,
+            members: Vec::new(),
+        };
+        self.join(channel, &join)
+    }
+
+    /// Makes somebody a member of a group, of which we are the owner or an admin. The acknowledgement's body rejects the
+    /// device when it could not be kept.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub fn invite(&mut self, channel: ChannelId, invite: &GroupInvite) -> Result<Sequence, ClientError> {
+        self.control(FrameType::GroupInvite, channel, invite)
     }
 
     /// Drops our route on `channel`.

@@ -314,7 +314,30 @@ pub(super) static KEYS: &[Key] = &[
         1,
         16_777_216,
         limits.session_members,
-        "Members over all channels of one session."
+        "Members over all direct channels of one session."
+    ),
+    number!(
+        "limits.group_roster",
+        Count,
+        1,
+        1_000_000,
+        limits.group_roster,
+        "Members of one group."
+    ),
+    number!(
+        "limits.group_members",
+        Count,
+        1,
+        1_000_000_000,
+        limits.group_members,
+        "Members over all groups in which sessions of one shard speak."
+    ),
+    time!(
+        "limits.group_linger",
+        MILLISECOND,
+        HOUR,
+        limits.group_linger,
+        "How long a shard keeps a group's roster after its last session there has left."
     ),
     number!(
         "limits.presence_roster",
@@ -370,7 +393,7 @@ pub(super) static KEYS: &[Key] = &[
         KIB,
         GIB,
         limits.unacked_bytes,
-        "Payload bytes times recipients of those frames."
+        "Payload bytes, and 64 more, times recipients of those frames."
     ),
     number!(
         "limits.inflight_bytes",
@@ -395,6 +418,22 @@ pub(super) static KEYS: &[Key] = &[
         64 * GIB,
         limits.shard_unparsed_bytes,
         "The same sum over all sessions of a shard."
+    ),
+    number!(
+        "limits.appends",
+        Count,
+        1,
+        8192,
+        limits.appends,
+        "Frames of one shard that the store is asked to keep at once; more wait their turn."
+    ),
+    number!(
+        "limits.append_bytes",
+        Size,
+        KIB,
+        GIB,
+        limits.append_bytes,
+        "Payload bytes of those frames."
     ),
     time!(
         "limits.presence_ttl",

@@ -33,11 +33,18 @@ impl Shard {
     /// Gives the store what waits, in order. Owed frames go together, and nothing passes them until they are durable.
     fn append_backlog(&mut self, key: DeviceKey) {
         loop {
+            let full = self.store.is_full(&self.config.limits);
             let Some(home) = self.homes.map.get_mut(&key) else {
                 return;
             };
             let inbox = &mut home.inbox;
-            if !inbox.owed.is_empty() {
+            if !inbox.owed.is_empty() || inbox.backlog.is_empty() {
+                return;
+            }
+            if full {
+                if !std::mem::replace(&mut inbox.held_back, true) {
+                    self.store.hold_back(key);
+                }
                 return;
             }
             while inbox.backlog.front().is_some_and(|queued| queued.receipt.is_none()) {
@@ -46,25 +53,31 @@ impl Shard {
                     .extend(inbox.backlog.pop_front().map(|queued| queued.envelope));
             }
             let device = home.device.clone();
-            let (request, receipt) = if inbox.owed.is_empty() {
+            let (request, receipt, bytes) = if inbox.owed.is_empty() {
                 let Some(Queued { envelope, receipt }) = inbox.backlog.pop_front() else {
                     return;
                 };
                 self.counters.appended += 1;
-                (Request::Append { device, envelope }, receipt)
+                let bytes = envelope.payload.len();
+                (Request::Append { device, envelope }, receipt, bytes)
             } else {
                 self.counters.appended += inbox.owed.len() as u64;
-                (
-                    Request::AppendOwed {
-                        device,
-                        envelopes: inbox.owed.clone(),
-                    },
-                    None,
-                )
+                let envelopes = inbox.owed.clone();
+                let bytes = envelopes.iter().map(|envelope| envelope.payload.len()).sum();
+                (Request::AppendOwed { device, envelopes }, None, bytes)
             };
             inbox.appends += 1;
             inbox.pending += 1;
-            self.ask_store(request, Waiting::Append { device: key, receipt });
+            let device = key;
+            self.ask_store(request, Waiting::Append { device, receipt, bytes });
+        }
+    }
+
+    /// There is room for what waits here.
+    pub(crate) fn home_append_on(&mut self, key: DeviceKey) {
+        if let Some(home) = self.homes.map.get_mut(&key) {
+            home.inbox.held_back = false;
+            self.append_backlog(key);
         }
     }
 

@@ -90,6 +90,8 @@ struct Inbox {
     /// Owed frames that are with the store, or must be tried again: everything later waits in `backlog`.
     owed: Vec<Envelope>,
     backlog: VecDeque<Queued>,
+    /// The store desk has been told that there is a backlog.
+    held_back: bool,
     /// The store refused them: the timer tries again.
     retry: bool,
 }

@@ -12,6 +12,8 @@ use commucat_proto::control::{Text, UserProfile};
 use commucat_proto::{ChannelId, DeviceId, FrameType};
 use commucat_storage::api::{RowId, StoreError};
 
+use super::group::GroupMessage;
+
 /// Index of a shard, below the number of shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u16);
@@ -20,6 +22,10 @@ pub struct ShardId(pub u16);
 /// process share the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeviceKey(pub u128);
+
+/// A group id's keyed 128-bit hash, as [`DeviceKey`] is a device's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupKey(pub u128);
 
 /// Names one session for its shard: slot and generation of the tunnel table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +78,13 @@ pub enum Targets {
     One(Target),
     /// Shared with the sender's route.
     Many(Arc<[Target]>),
+    /// Shared with everybody who speaks in the group. The sender is settled and hears nothing of its own.
+    Group {
+        /// Members there, perhaps the sender, too.
+        members: Arc<[Target]>,
+        /// The sender.
+        sender: DeviceKey,
+    },
 }
 
 impl Targets {
@@ -80,7 +93,26 @@ impl Targets {
     pub fn as_slice(&self) -> &[Target] {
         match self {
             Self::One(target) => std::slice::from_ref(target),
-            Self::Many(targets) => targets,
+            Self::Many(targets) | Self::Group { members: targets, .. } => targets,
+        }
+    }
+
+    /// The same recipients, the sender of a group to be passed over.
+    pub(crate) fn without(&self, sender: Option<DeviceKey>) -> Self {
+        match (self, sender) {
+            (Self::Many(members), Some(sender)) => Self::Group {
+                members: Arc::clone(members),
+                sender,
+            },
+            (targets, _) => targets.clone(),
+        }
+    }
+
+    /// The one among them who is passed over.
+    pub(crate) fn sender(&self) -> Option<DeviceKey> {
+        match self {
+            Self::One(_) | Self::Many(_) => None,
+            Self::Group { sender, .. } => Some(*sender),
         }
     }
 }
@@ -307,6 +339,8 @@ pub enum Message {
         /// The last of them.
         upto: RowId,
     },
+    /// Of groups.
+    Group(Box<GroupMessage>),
 }
 
 /// One turn's messages to one shard, with the bytes of their small payloads.

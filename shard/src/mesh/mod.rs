@@ -2,6 +2,7 @@
 //! the core loop carries it with.
 
 pub mod doorbell;
+pub mod group;
 pub mod lanes;
 pub mod message;
 pub(crate) mod outgoing;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use commucat_proto::control::{self, Ack, Text, UserProfile};
-use commucat_proto::limits::MAX_RELAYED_PAYLOAD;
+use commucat_proto::limits::{MAX_CONTROL_PAYLOAD, MAX_RELAYED_PAYLOAD};
 use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Sequence, Title};
 
 use crate::Shard;
@@ -16,11 +16,18 @@ use crate::lane::SHARE_FROM;
 use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, Targets};
 use crate::outbox::Opaque;
 use crate::presence::ONLINE;
-use crate::route::{Plan, Route};
+use crate::route::{Cores, Leg, Plan, Route};
 use crate::session::agreed::Agreed;
+use crate::session::group::Asking;
 use crate::session::pending::{Pending, Unacked};
 use crate::session::{Next, State};
 use crate::tunnel::{Stall, Tunnel};
+
+/// What the names of one ACK may take, so that it stays a legal control payload.
+const NAMES_PER_ACK: usize = MAX_CONTROL_PAYLOAD - 1024;
+
+/// What a recipient whose frame is on its way costs beside the payload: its place in messages and queues.
+const RECIPIENT: usize = 64;
 
 /// What a ready session has.
 #[derive(Debug)]
@@ -30,7 +37,7 @@ pub(crate) struct Ready {
     pub(crate) epoch: Epoch,
     pub(crate) delivery: Delivery,
     pub(crate) routes: ChannelMap<Route>,
-    /// Members over all routes.
+    /// Members over all routes but those of groups.
     pub(crate) members: usize,
     /// Channels it has left: nothing more reaches it there until it joins again.
     pub(crate) left: Vec<ChannelId>,
@@ -39,6 +46,8 @@ pub(crate) struct Ready {
     /// What it last said of itself; `online` until then.
     pub(crate) presence: Text,
     pub(crate) agreed: Agreed,
+    /// What it has asked of a group's home.
+    pub(crate) asking: Option<Box<Asking>>,
 }
 
 impl Ready {
@@ -55,6 +64,7 @@ impl Ready {
             profile,
             presence: Text::cut(ONLINE),
             agreed: Agreed::default(),
+            asking: None,
         }
     }
 }
@@ -74,6 +84,8 @@ impl Shard {
             FrameType::Leave => self.leave(tunnel, frame),
             FrameType::Ack => self.client_ack(tunnel, frame),
             FrameType::Presence => self.client_presence(tunnel, frame),
+            FrameType::GroupCreate => self.group_create(tunnel, frame),
+            FrameType::GroupInvite => self.group_invite(tunnel, frame),
             FrameType::Error => {
                 // Receipt of an ERROR is fatal for the stream, for us too.
                 self.end(tunnel);
@@ -133,7 +145,11 @@ impl Shard {
             self.short_of_credit.push(tunnel.id);
             return Next::Wait(Stall::Unacked);
         }
-        if !route.ready(&self.directory, self.config.shards) {
+        let cores = Cores {
+            own: self.config.id,
+            count: self.config.shards,
+        };
+        if !route.ready(&mut self.groups, &self.directory, cores) {
             return Next::Wait(Stall::Route);
         }
         if frame.payload.len() > MAX_RELAYED_PAYLOAD {
@@ -142,7 +158,8 @@ impl Shard {
                     .get(*key)
                     .map(|peer| (peer.device.clone(), Refusal::TooLarge))
             };
-            let refused = route.members.iter().filter_map(name).collect();
+            let others = route.members(&self.groups).iter().filter(|key| **key != ready.key);
+            let refused = others.filter_map(name).collect();
             self.acknowledge_with(tunnel, frame.channel, frame.sequence, refused);
             return Next::Go;
         }
@@ -152,24 +169,25 @@ impl Shard {
             tunnel: tunnel.id,
             ordinal,
         };
-        let plan = std::mem::take(route.plan_mut());
+        let sender = route.group().map(|_| ready.key);
+        let plan = std::mem::take(route.plan_mut(&mut self.groups));
         let refused: Vec<_> = route
-            .foreign
+            .foreign(&self.groups)
             .iter()
             .map(|device| (device.clone(), Refusal::Federation))
             .collect();
-        let unsettled = self.spread(receipt, frame, &plan);
+        let unsettled = self.spread(receipt, frame, &plan, sender);
         let State::Ready(ready) = &mut tunnel.state else {
             return Next::End;
         };
         if let Some(route) = ready.routes.get_mut(&frame.channel) {
-            *route.plan_mut() = plan;
+            *route.plan_mut(&mut self.groups) = plan;
             if unsettled > 0 {
                 route.outstanding += 1;
             }
         }
         if unsettled > 0 {
-            let cost = frame.payload.len() * unsettled as usize;
+            let cost = (frame.payload.len() + RECIPIENT) * unsettled as usize;
             ready
                 .pending
                 .push(frame.sequence, frame.channel, unsettled, cost, refused);
@@ -182,10 +200,11 @@ impl Shard {
         Next::Go
     }
 
-    /// Sends one frame to all its recipients: at most one message per shard. Gives how many are not settled yet.
-    fn spread(&mut self, receipt: Receipt, frame: Frame<'_>, plan: &Plan) -> u32 {
-        let own = self.config.id;
-        let alone = matches!(plan.as_slice(), [] | [(_, Targets::One(_))]);
+    /// Sends one frame to all its recipients but the `sender` of a group: at most one message per shard. Gives how many
+    /// are not settled yet.
+    fn spread(&mut self, receipt: Receipt, frame: Frame<'_>, plan: &Plan, sender: Option<DeviceKey>) -> u32 {
+        let one = |leg: &Leg| matches!(leg.targets, Targets::One(_));
+        let alone = plan.len() <= 1 && plan.iter().all(one);
         let shared = (!alone && frame.payload.len() >= SHARE_FROM).then(|| Bytes::copy_from_slice(frame.payload));
         let opaque = Opaque {
             kind: frame.kind,
@@ -194,11 +213,16 @@ impl Shard {
             shared: shared.as_ref(),
         };
         let mut unsettled = 0;
-        for (shard, targets) in plan {
-            if *shard != own {
+        for Leg {
+            shard,
+            by_lane,
+            targets,
+        } in plan
+        {
+            if *by_lane {
                 unsettled += u32::try_from(targets.as_slice().len()).unwrap_or(u32::MAX);
                 let payload = self.mesh.payload(*shard, opaque);
-                let (kind, channel, targets) = (frame.kind, frame.channel, targets.clone());
+                let (kind, channel, targets) = (frame.kind, frame.channel, targets.without(sender));
                 let message = Message::Deliver {
                     receipt,
                     kind,
@@ -212,6 +236,9 @@ impl Shard {
             }
             for target in targets.as_slice() {
                 let key = target.key;
+                if sender == Some(key) {
+                    continue;
+                }
                 match self.attached_as(*target) {
                     Some(tunnel) if self.offer(key, tunnel, receipt, opaque) => {}
                     Some(_) => unsettled += 1,
@@ -259,7 +286,7 @@ impl Shard {
         self.tunnels.put(tunnel);
     }
 
-    /// An ACK that names whom the frame could not be kept for (decisions § 3).
+    /// ACKs that name whom the frame could not be kept for (decisions § 3): more than one if they are too many for one.
     fn acknowledge_with(
         &mut self,
         tunnel: &mut Tunnel,
@@ -269,18 +296,20 @@ impl Shard {
     ) {
         self.counters.refused += refused.len() as u64;
         let reason = refused.iter().map(|(_, why)| *why).max().map_or("", Refusal::reason);
-        let rejected = refused.into_iter().map(|(device, _)| device).collect();
-        let mut payload = Vec::new();
-        control::write(
-            &Ack {
-                rejected,
+        let mut names = refused.into_iter().map(|(device, _)| device).peekable();
+        while names.peek().is_some() {
+            let mut ack = Ack {
                 reason: Some(Text::cut(reason)),
                 ..Ack::of(sequence)
-            },
-            &mut payload,
-        );
-        tunnel.outbox.push_control(FrameType::Ack, channel, &payload);
-        self.touch(tunnel);
+            };
+            let mut room = NAMES_PER_ACK;
+            // A character is two bytes at most where JSON escapes it.
+            while let Some(device) = names.next_if(|device| 2 * device.as_str().len() + 3 <= room) {
+                room -= 2 * device.as_str().len() + 3;
+                ack.rejected.push(device);
+            }
+            self.acknowledge_more(tunnel, channel, &ack);
+        }
     }
 
     /// Without `delivery-ack` a client's ACK tells the server nothing it relies on; it must still be one.
@@ -305,8 +334,9 @@ impl Shard {
     /// The routes of a session that has ended.
     pub(crate) fn forget_routes(&mut self, id: crate::mesh::message::TunnelId, ready: Ready) {
         self.free_inflight(ready.pending.cost());
+        self.forget_asking(&ready);
         for (channel, route) in ready.routes {
-            self.unname(&route.members, (id, channel));
+            self.drop_route(id, channel, &route);
         }
     }
 }

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::Shard;
 use crate::counters::Drop;
+use crate::directory::Namer;
 use crate::keys::device_key;
 use crate::mesh::message::{DeviceKey, Epoch, Message, ShardId, TunnelId};
 use crate::route::Route;
@@ -20,38 +21,35 @@ struct Roster {
 
 impl Shard {
     pub(crate) fn join(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>) -> Next {
-        let join = match control::parse::<Join>(frame.payload, &mut self.scratch) {
+        if let Some(next) = self.asked_already(tunnel, frame) {
+            return next;
+        }
+        let mut join = match control::parse::<Join>(frame.payload, &mut self.scratch) {
             Ok(join) => join,
             Err(diagnostic) => {
                 self.refuse(tunnel, &diagnostic);
                 return Next::End;
             }
         };
-        if let Some(group) = join.group_id {
-            let detail = format!("this device is not a member of group {}", group.as_str());
-            return self.fail(tunnel, Title::NotAMember, &detail);
+        if let Some(group) = join.group_id.take() {
+            return self.join_group(tunnel, frame, group, &join);
         }
         let channel = frame.channel;
+        if let Err(next) = self.may_open(tunnel, channel) {
+            return next;
+        }
         let State::Ready(ready) = &mut tunnel.state else {
             return Next::End;
         };
-        let earlier = ready.routes.get(&channel);
-        if earlier.is_some_and(|route| route.outstanding > 0) {
-            return Next::Wait(Stall::Route);
-        }
         let limits = &self.config.limits;
-        let freed = earlier.map_or(0, |route| route.members.len());
-        let (members, known) = (ready.members - freed + join.members.len(), earlier.is_some());
+        let freed = ready.routes.get(&channel).map_or(0, |route| route.own_members().len());
+        let members = ready.members - freed + join.members.len();
         if join.members.len() > limits.roster || members > limits.session_members {
             let detail = format!(
                 "a channel has at most {} members, a session {}",
                 limits.roster, limits.session_members
             );
             return self.fail(tunnel, Title::RosterTooLarge, &detail);
-        }
-        if !known && ready.routes.len() >= limits.channels {
-            let detail = format!("at most {} channels", limits.channels);
-            return self.fail(tunnel, Title::TooManyChannels, &detail);
         }
         let roster = sort_out(&join.members, &ready.device, &self.config.domain, &self.config.hash_key);
         if roster.local.is_empty() && roster.foreign.is_empty() {
@@ -66,14 +64,29 @@ impl Shard {
         ready.left.retain(|left| *left != channel);
         let replaced = ready
             .routes
-            .insert(channel, Route::new(local, roster.foreign, join.relay));
-        self.name(&roster.local, (tunnel.id, channel));
+            .insert(channel, Route::to_members(local, roster.foreign, join.relay));
+        self.name(&roster.local, Namer::Route(tunnel.id, channel));
         if let Some(replaced) = replaced {
-            self.unname(&replaced.members, (tunnel.id, channel));
+            self.drop_route(tunnel.id, channel, &replaced);
         }
         self.acknowledge(tunnel, channel, frame.sequence);
         self.announce_join(tunnel, channel);
         Next::Go
+    }
+
+    /// Whether a route of this channel may be made, or made anew, now.
+    pub(crate) fn may_open(&mut self, tunnel: &mut Tunnel, channel: ChannelId) -> Result<(), Next> {
+        let State::Ready(ready) = &tunnel.state else {
+            return Err(Next::End);
+        };
+        match ready.routes.get(&channel) {
+            Some(route) if route.outstanding > 0 => Err(Next::Wait(Stall::Route)),
+            None if ready.routes.len() >= self.config.limits.channels => {
+                let detail = format!("at most {} channels", self.config.limits.channels);
+                Err(self.fail(tunnel, Title::TooManyChannels, &detail))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn leave(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>) -> Next {
@@ -98,14 +111,22 @@ impl Shard {
         let left = tunnel.outbox.leave(channel);
         self.counters.dropped[Drop::Left as usize] += left as u64;
         if let Some(route) = ready.routes.remove(&channel) {
-            ready.members -= route.members.len();
-            self.unname(&route.members, (tunnel.id, channel));
+            ready.members -= route.own_members().len();
+            self.drop_route(tunnel.id, channel, &route);
         }
         self.acknowledge(tunnel, channel, frame.sequence);
         Next::Go
     }
 
-    fn name(&mut self, members: &[(DeviceKey, DeviceId)], by: (TunnelId, ChannelId)) {
+    /// A route is over: whom it names is nobody's business any more, or a little less.
+    pub(crate) fn drop_route(&mut self, id: TunnelId, channel: ChannelId, route: &Route) {
+        match route.group() {
+            Some(slot) => self.let_go_of_slot(slot),
+            None => self.unname(route.own_members(), Namer::Route(id, channel)),
+        }
+    }
+
+    pub(crate) fn name(&mut self, members: &[(DeviceKey, DeviceId)], by: Namer) {
         for (key, device) in members {
             if self.directory.name(*key, device, by) {
                 let home = key.home(self.config.shards);
@@ -114,7 +135,7 @@ impl Shard {
         }
     }
 
-    pub(crate) fn unname(&mut self, members: &[DeviceKey], by: (TunnelId, ChannelId)) {
+    pub(crate) fn unname(&mut self, members: &[DeviceKey], by: Namer) {
         for key in members {
             if self.directory.unname(*key, by) {
                 self.mesh
@@ -125,12 +146,17 @@ impl Shard {
 
     /// A home says where a device is: the routes that name it are planned anew.
     pub(crate) fn located(&mut self, key: DeviceKey, at: Option<(ShardId, Epoch)>) {
-        for (tunnel, channel) in self.directory.locate(key, at) {
-            if let Some(tunnel) = self.tunnels.get_mut(tunnel)
-                && let State::Ready(ready) = &mut tunnel.state
-                && let Some(route) = ready.routes.get_mut(&channel)
-            {
-                route.mark_dirty();
+        for namer in self.directory.locate(key, at) {
+            match namer {
+                Namer::Group(slot) => self.groups.get_mut(slot).mark_moved(),
+                Namer::Route(tunnel, channel) => {
+                    if let Some(tunnel) = self.tunnels.get_mut(tunnel)
+                        && let State::Ready(ready) = &mut tunnel.state
+                        && let Some(route) = ready.routes.get_mut(&channel)
+                    {
+                        route.mark_dirty();
+                    }
+                }
             }
         }
     }

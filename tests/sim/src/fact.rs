@@ -52,6 +52,23 @@ pub(crate) enum Fact<'a> {
         sequence: u32,
         roster: &'a [DeviceNo],
     },
+    /// The frame that is about to be said goes to a group: to its roster, and to whoever else may be in it.
+    Addressed { key: FrameKey, group: u16 },
+    /// A client asked for these to be in a group: from now on they may be.
+    Gathering { group: u16, devices: &'a [DeviceNo] },
+    /// A client asked to speak in a group that nobody has asked it into.
+    Trespassed {
+        session: SessionNo,
+        channel: u32,
+        sequence: u32,
+        group: u16,
+    },
+    /// A client gave a GROUP_INVITE to its connection.
+    Invited {
+        session: SessionNo,
+        channel: u32,
+        sequence: u32,
+    },
     /// A client repeated a frame under the sequence it had.
     Resent {
         session: SessionNo,

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use commucat_shard::mesh::group::GroupMessage;
 use commucat_shard::mesh::message::{Batch, Message, Target, Targets};
 
 use crate::agenda::{Agenda, Event};
@@ -93,6 +94,9 @@ impl Mesh {
 
     fn sabotage_frames(&mut self, batch: &mut Batch) {
         let Some(sabotage) = self.sabotage else { return };
+        if sabotage == Sabotage::MeshEmptiesInvite {
+            batch.messages.iter_mut().for_each(empty_invite);
+        }
         let frames: Vec<usize> = (0..batch.messages.len())
             .filter(|at| matches!(batch.messages[*at], Message::Deliver { .. }))
             .collect();
@@ -113,6 +117,15 @@ impl Mesh {
 fn lose_frame(batch: &mut Batch, at: usize) {
     if let Message::Deliver { payload, .. } = &mut batch.messages[at] {
         *payload = commucat_shard::mesh::message::Payload::Shared(bytes::Bytes::from_static(b"lost"));
+    }
+}
+
+/// The members stay behind; the confirmation still comes.
+fn empty_invite(message: &mut Message) {
+    if let Message::Group(message) = message
+        && let GroupMessage::Grown { members, .. } = message.as_mut()
+    {
+        *members = std::sync::Arc::new([]);
     }
 }
 

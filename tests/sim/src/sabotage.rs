@@ -12,6 +12,8 @@ pub enum Sabotage {
     MeshRepeatsFrame,
     /// A lane delivers a frame to somebody else.
     MeshMisdelivers,
+    /// A shard confirms new members of a group that it has not been told of.
+    MeshEmptiesInvite,
     /// The store forgets a row that it has acknowledged.
     StoreLosesRow,
     /// The store says "durable" without writing.
@@ -24,11 +26,12 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::MeshDropsFrame,
         Self::MeshReorders,
         Self::MeshRepeatsFrame,
         Self::MeshMisdelivers,
+        Self::MeshEmptiesInvite,
         Self::StoreLosesRow,
         Self::StoreAnswersEarly,
         Self::RingLosesByte,

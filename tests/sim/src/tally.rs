@@ -29,6 +29,9 @@ impl Tally {
             ("frames refused", counters.refused),
             ("rows replayed", counters.replayed),
             ("senders stalled", counters.stalls),
+            ("groups opened", counters.groups_opened),
+            ("members added to open groups", counters.members_added),
+            ("groups denied", counters.groups_denied),
         ];
         for (name, count) in names {
             self.add(name, count);

@@ -73,6 +73,8 @@ pub(crate) struct Weather {
     pub(crate) think_us: u64,
     /// Most frames of one act.
     pub(crate) burst: u64,
+    /// How much of what people do is about groups; talking is 80.
+    pub(crate) gather: u32,
     /// Longest pause before a person connects again.
     pub(crate) away_us: u64,
     /// Largest ordinary payload.
@@ -179,6 +181,7 @@ impl Weather {
             wall_steps: *dice.pick(&[0, 0, 1, 4]),
             think_us: *dice.pick(&[100, 5_000, 100_000]),
             burst: *dice.pick(&[1, 4, 30]),
+            gather: *dice.pick(&[2, 8, 60]),
             away_us: *dice.pick(&[1_000, 200_000, 10_000_000]),
             payload: *dice.pick(&[40, 300, 3_000]),
             huge: sometimes(dice, 20_000),
@@ -240,6 +243,11 @@ fn draw_limits(dice: &mut Dice) -> Limits {
         limits.replay_rows = *dice.pick(&[1, 2, 10]);
         limits.control_bytes = *dice.pick(&[1_000, 4_000]);
     }
+    if dice.below(3) == 0 {
+        limits.appends = *dice.pick(&[1, 2, 8]);
+        limits.append_bytes = *dice.pick(&[1, 300, 1 << 20]);
+    }
+    limits.group_linger = Duration::from_millis(*dice.pick(&[1, 50, 30_000]));
     if dice.below(4) == 0 {
         limits.relay_ttl = Duration::from_secs(dice.between(1, 60));
     }

@@ -41,6 +41,7 @@ fn a_fault_is_seen_by_the_checker_of_the_promise_it_breaks() {
     for (sabotage, checker) in [
         (Sabotage::MeshMisdelivers, "roster"),
         (Sabotage::MeshReorders, "order"),
+        (Sabotage::MeshEmptiesInvite, "kept"),
         (Sabotage::StoreLosesRow, "kept"),
         (Sabotage::StoreAnswersEarly, "kept"),
     ] {

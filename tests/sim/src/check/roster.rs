@@ -1,5 +1,6 @@
 //! Nobody outside a sender's roster, as it was when the frame was sent, ever gets the frame, live or into an inbox; and
-//! what arrives is what was sent: type, channel, every byte.
+//! what arrives is what was sent: type, channel, every byte. A group's roster is whoever somebody had asked into it when
+//! the frame was acknowledged; and nobody else is let in.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,15 @@ use crate::ids::{DeviceNo, FrameKey, SessionNo};
 pub(crate) struct Roster {
     /// To whom each frame goes.
     rosters: BTreeMap<FrameKey, Vec<DeviceNo>>,
+    /// The group that a frame goes to.
+    groups: BTreeMap<FrameKey, u16>,
+    /// Whom somebody has asked into a group, and when.
+    asked: BTreeMap<(u16, DeviceNo), u64>,
+    /// Frames to groups that are not acknowledged, by session and sequence.
+    unacked: BTreeMap<(SessionNo, u32), FrameKey>,
+    acked: BTreeMap<FrameKey, u64>,
+    /// JOINs of strangers.
+    trespasses: BTreeMap<(SessionNo, u32), u16>,
     hostile_seen: bool,
 }
 
@@ -24,7 +34,7 @@ impl Roster {
             ));
         };
         // What a hostile person says to the relay is not what it told us.
-        if known.hostile(key.session) || roster.contains(&device) {
+        if known.hostile(key.session) || roster.contains(&device) || self.may_be_in(device, key, known) {
             return Ok(());
         }
         let text = format!(
@@ -32,6 +42,30 @@ impl Roster {
             known.device(key.session)
         );
         Err(Violation::new("roster", text))
+    }
+
+    /// Whether the device may be in the group that the frame went to.
+    fn may_be_in(&self, device: DeviceNo, key: FrameKey, known: &Known) -> bool {
+        let asked = self
+            .groups
+            .get(&key)
+            .and_then(|group| self.asked.get(&(*group, device)));
+        let by = self.acked.get(&key).copied().unwrap_or(u64::MAX);
+        device != known.device(key.session) && asked.is_some_and(|at| *at < by)
+    }
+
+    fn acknowledged(&mut self, session: SessionNo, number: u32, known: &Known) -> Result<(), Violation> {
+        if let Some(key) = self.unacked.remove(&(session, number)) {
+            self.acked.insert(key, known.at);
+        }
+        let device = known.device(session);
+        match self.trespasses.remove(&(session, number)) {
+            Some(group) if !self.asked.contains_key(&(group, device)) => Err(Violation::new(
+                "roster",
+                format!("{device} was let into group {group}, and nobody had asked it"),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn frame(&self, session: SessionNo, frame: &WireFrame, known: &Known) -> Result<(), Violation> {
@@ -64,10 +98,36 @@ impl Checker for Roster {
     fn hear(&mut self, fact: &Fact<'_>, known: &Known) -> Result<(), Violation> {
         match fact {
             Fact::Dialled { hostile: true, .. } => self.hostile_seen = true,
-            Fact::Said { key, roster, .. } => {
+            Fact::Said {
+                key, roster, sequence, ..
+            } => {
                 self.rosters.insert(*key, roster.to_vec());
+                if self.groups.contains_key(key) {
+                    self.unacked.insert((key.session, *sequence), *key);
+                }
             }
-            Fact::Emitted { session, frame } => self.frame(*session, frame, known)?,
+            Fact::Addressed { key, group } => {
+                self.groups.insert(*key, *group);
+            }
+            Fact::Gathering { group, devices } => {
+                for device in *devices {
+                    self.asked.entry((*group, *device)).or_insert(known.at);
+                }
+            }
+            Fact::Trespassed {
+                session,
+                sequence,
+                group,
+                ..
+            } => {
+                self.trespasses.insert((*session, *sequence), *group);
+            }
+            Fact::Emitted { session, frame } => {
+                if let Body::Ack { number, .. } = &frame.body {
+                    self.acknowledged(*session, *number, known)?;
+                }
+                self.frame(*session, frame, known)?;
+            }
             Fact::Stored { device, key } => self.member(*device, *key, known)?,
             _ => {}
         }

@@ -83,6 +83,17 @@ impl Checker for Sequences {
                 channel,
                 sequence,
             }
+            | Fact::Invited {
+                session,
+                channel,
+                sequence,
+            }
+            | Fact::Trespassed {
+                session,
+                channel,
+                sequence,
+                ..
+            }
             | Fact::Left {
                 session,
                 channel,

@@ -65,7 +65,7 @@ impl People {
         if ground.ring.unread(no) > PATIENCE {
             return Ok(());
         }
-        match self.dice.weighted(&[80, 10, 2, 4]) {
+        match self.dice.weighted(&[80, 10, 2, ground.weather.gather, 4]) {
             0 => {
                 for _ in 0..1 + self.dice.skewed(ground.weather.burst) {
                     self.say(no, ground)?;
@@ -73,6 +73,7 @@ impl People {
             }
             1 => self.join(no, ground)?,
             2 => self.leave(no, ground)?,
+            3 => self.gather(no, ground)?,
             _ => self.say_again(no, ground)?,
         }
         self.transmit(no, ground);
@@ -96,7 +97,8 @@ impl People {
         } else {
             self.dice.skewed(ground.weather.payload as u64)
         };
-        let (key, roster) = session.next_key(channel);
+        let (key, mut roster, group) = session.next_key(channel);
+        let device = session.device;
         let payload = ids::mark(key, kind, len as usize);
         let Some(sequence) = session.client.say(kind, channel, &payload) else {
             return Ok(());
@@ -108,6 +110,10 @@ impl People {
             len: payload.len(),
         });
         session.waiting.insert(sequence, kind.name());
+        if let Some(group) = group {
+            roster = self.groups.roster(group, device);
+            ground.fact(&Fact::Addressed { key, group })?;
+        }
         ground.fact(&Fact::Said {
             key,
             kind,
@@ -146,6 +152,7 @@ impl People {
         session.waiting.insert(sequence, "JOIN");
         let known = session.channels.entry(channel).or_default();
         known.joined = true;
+        known.group = None;
         known.roster = members.into_iter().filter(|member| *member != own).collect();
         ground.fact(&Fact::Joined {
             session: no,
@@ -155,7 +162,7 @@ impl People {
     }
 
     /// A device has two names: the plain one, and the one with this server's domain.
-    fn dice_name(&mut self, device: DeviceNo) -> String {
+    pub(super) fn dice_name(&mut self, device: DeviceNo) -> String {
         let domain = if self.dice.below(8) == 0 {
             format!("@{DOMAIN}")
         } else {
@@ -257,6 +264,8 @@ impl People {
         for no in everybody {
             if self.sessions.get(&no).is_some_and(super::Session::open) {
                 self.join(no, ground)?;
+                self.say(no, ground)?;
+                self.join_own_group(no, ground)?;
                 self.say(no, ground)?;
                 self.transmit(no, ground);
             }

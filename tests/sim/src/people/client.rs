@@ -11,8 +11,8 @@ use crate::ids::{DOMAIN, DeviceNo};
 pub(super) enum News {
     /// The session is there.
     Ready,
-    /// Our frame has been acknowledged.
-    Ack(u32),
+    /// Our frame has been acknowledged, for everybody or not.
+    Ack { number: u32, whole: bool },
     /// Somebody's frame, or PRESENCE.
     Frame { payload: Vec<u8> },
     /// An ERROR, an HTTP refusal, or the client's own judgement of what it read.
@@ -116,6 +116,19 @@ impl Client {
         self.say(FrameType::Join, channel, payload.as_bytes())
     }
 
+    pub(super) fn join_group(&mut self, channel: u32, group: &str) -> Option<u32> {
+        let payload = serde_json::json!({ "group_id": group, "relay": true }).to_string();
+        self.say(FrameType::Join, channel, payload.as_bytes())
+    }
+
+    pub(super) fn create_group(&mut self, channel: u32, payload: &str) -> Option<u32> {
+        self.say(FrameType::GroupCreate, channel, payload.as_bytes())
+    }
+
+    pub(super) fn invite(&mut self, channel: u32, payload: &str) -> Option<u32> {
+        self.say(FrameType::GroupInvite, channel, payload.as_bytes())
+    }
+
     pub(super) fn leave(&mut self, channel: u32) -> Option<u32> {
         self.say(FrameType::Leave, channel, b"{}")
     }
@@ -136,7 +149,10 @@ fn tell(event: &Event<'_>, news: &mut Vec<News>) {
         Event::Frame(frame) => news.push(News::Frame {
             payload: frame.payload.to_vec(),
         }),
-        Event::Acknowledged { from, to, .. } => news.extend((from.get()..=to.get()).map(News::Ack)),
+        Event::Acknowledged { from, to, body, .. } => {
+            let whole = body.as_ref().is_none_or(|ack| ack.rejected.is_empty());
+            news.extend((from.get()..=to.get()).map(|number| News::Ack { number, whole }));
+        }
         Event::Problem(problem) => {
             news.push(News::Refused(format!(
                 "{} ({}): {}",

@@ -6,6 +6,7 @@ use commucat_client::HttpVersion;
 use commucat_proto::FrameType;
 
 use super::client::Client;
+use super::groups::Deed;
 use crate::ids::{DeviceNo, FrameKey, SessionNo};
 use crate::tap::Tap;
 
@@ -14,6 +15,8 @@ use crate::tap::Tap;
 pub(crate) struct Channel {
     /// Recipients, the session's own device never among them.
     pub(crate) roster: Vec<DeviceNo>,
+    /// The group that they are, instead.
+    pub(crate) group: Option<u16>,
     /// Frames said so far.
     pub(crate) counter: u32,
     /// Whether the last word about it was JOIN.
@@ -43,6 +46,8 @@ pub(crate) struct Session {
     pub(crate) spoken: Vec<Spoken>,
     /// Sequences that wait for their ACK.
     pub(crate) waiting: BTreeMap<u32, &'static str>,
+    /// What some of them will have done.
+    pub(crate) deeds: BTreeMap<u32, Deed>,
     pub(crate) ready: bool,
     /// The person has said that it will send no more.
     pub(crate) finished: bool,
@@ -50,6 +55,8 @@ pub(crate) struct Session {
     pub(crate) stalled_until: u64,
     /// Bytes of the client's own making were written between its own: what it hears may be an ERROR about them.
     pub(crate) tampered: bool,
+    /// It has tried to join a group of strangers, and will be told.
+    pub(crate) trespasses: bool,
 }
 
 impl Session {
@@ -64,10 +71,12 @@ impl Session {
             channels: BTreeMap::new(),
             spoken: Vec::new(),
             waiting: BTreeMap::new(),
+            deeds: BTreeMap::new(),
             ready: false,
             finished: false,
             stalled_until: 0,
             tampered: false,
+            trespasses: false,
         }
     }
 
@@ -85,8 +94,16 @@ impl Session {
             .collect()
     }
 
-    /// The name of the next frame on a channel, and to whom it goes.
-    pub(crate) fn next_key(&mut self, channel: u32) -> (FrameKey, Vec<DeviceNo>) {
+    /// The channel goes to a group from now on.
+    pub(crate) fn enter(&mut self, channel: u32, group: u16) {
+        let known = self.channels.entry(channel).or_default();
+        known.joined = true;
+        known.group = Some(group);
+        known.roster = Vec::new();
+    }
+
+    /// The name of the next frame on a channel, and to whom it goes, where that is no group.
+    pub(crate) fn next_key(&mut self, channel: u32) -> (FrameKey, Vec<DeviceNo>, Option<u16>) {
         let known = self.channels.entry(channel).or_default();
         known.counter += 1;
         (
@@ -96,6 +113,7 @@ impl Session {
                 counter: known.counter,
             },
             known.roster.clone(),
+            known.group,
         )
     }
 }
