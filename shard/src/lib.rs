@@ -14,6 +14,7 @@
 //! 4 KiB is copied from the kernel's buffer into the recipient's outbox and from there into the turn's plain text, which
 //! is sealed into the send buffer; between cores once more, into the batch. Larger ones with several recipients are counted.
 
+mod calls;
 pub mod clock;
 pub mod config;
 pub mod conn;
@@ -45,19 +46,21 @@ use std::sync::Arc;
 
 use commucat_crypto::Entropy;
 
-use crate::clock::{Moment, Now};
+use crate::calls::Calls;
+use crate::clock::{Moment, Now, Wall};
 use crate::config::ShardConfig;
 use crate::conn::Conns;
 use crate::counters::{Counters, Gauges};
 use crate::directory::Directory;
 use crate::effect::Effects;
-use crate::home::Homes;
+use crate::home::{Homes, Kept};
 use crate::input::{ConnId, Input};
 use crate::keys::KeyMap;
 use crate::mesh::message::{Batch, Epoch, Message, Payload, ShardId, TunnelId};
 use crate::mesh::outgoing::Outgoing;
 use crate::outbox::Opaque;
 use crate::pool::Buffers;
+use crate::session::calls::LeftCalls;
 use crate::store_desk::StoreDesk;
 use crate::timer::{Owner, Timers};
 use crate::tunnel::{Phase, Tunnel, Tunnels};
@@ -76,6 +79,9 @@ pub struct Shard {
     attached: KeyMap<(TunnelId, Epoch)>,
     directory: Directory,
     homes: Homes,
+    calls: Calls,
+    /// Calls whose sessions have ended, until their homes say what that meant.
+    left_calls: LeftCalls,
     mesh: Outgoing,
     store: StoreDesk,
     timers: Timers,
@@ -130,6 +136,8 @@ impl Shard {
         Self {
             relay_ttl_ms: u64::try_from(config.limits.relay_ttl.as_millis()).unwrap_or(u64::MAX),
             mesh: Outgoing::new(config.shards),
+            calls: Calls::new(config.limits.calls),
+            left_calls: LeftCalls::default(),
             config: Arc::new(config),
             entropy,
             at: Moment::default(),
@@ -219,6 +227,9 @@ impl Shard {
             peers: self.directory.len(),
             homes: self.homes.len(),
             store_waiting: self.store.len(),
+            calls: self.calls.open(),
+            calls_lingering: self.calls.lingering(),
+            calls_left: self.left_calls.len(),
         }
     }
 
@@ -226,7 +237,11 @@ impl Shard {
     /// may still send it something to store; the process may end when all are drained and no lane holds a batch.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.draining && self.conns.len() == 0 && self.store.len() == 0 && !self.homes.owe()
+        self.draining
+            && self.conns.len() == 0
+            && self.store.len() == 0
+            && self.left_calls.is_empty()
+            && !self.homes.owe()
     }
 
     /// What this call has caused inside the shard, until nothing is left to do: messages to itself, and tunnels that
@@ -270,8 +285,9 @@ impl Shard {
                 sent_on,
                 targets,
                 payload,
+                keep_until,
             } => {
-                let frame = lent(batch, *kind, *channel, payload);
+                let frame = lent(batch, *kind, *channel, payload, *keep_until);
                 let settled = self.deliver(*receipt, frame, targets, *sent_on);
                 self.settle(*receipt, settled, None);
             }
@@ -281,8 +297,10 @@ impl Shard {
                 kind,
                 channel,
                 payload,
+                keep_until,
             } => {
-                self.home_keep(*device, *receipt, lent(batch, *kind, *channel, payload));
+                let frame = lent(batch, *kind, *channel, payload, *keep_until);
+                self.home_keep(*device, *receipt, frame, Kept::Owed);
             }
             Message::Settled {
                 receipt,
@@ -309,6 +327,7 @@ impl Shard {
             Message::Announce { about, members } => self.home_announce(about, members),
             Message::Announced { about, members } => self.announced(about, members),
             Message::Met { tunnel, peers } => self.met(*tunnel, peers),
+            Message::Call(message) => self.call_message(from, message),
         }
     }
 
@@ -347,6 +366,7 @@ impl Shard {
                 Owner::Conn(id) => self.conn_expired(id),
                 Owner::Tunnel(id) => self.tunnel_expired(id),
                 Owner::Home(key) => self.home_expired(key),
+                Owner::Calls => self.calls_expired(),
                 Owner::Slim => self.slim(),
                 Owner::Drain => self.drain_expired(),
             }
@@ -359,6 +379,7 @@ fn lent<'a>(
     kind: commucat_proto::FrameType,
     channel: commucat_proto::ChannelId,
     payload: &'a Payload,
+    keep_until: Wall,
 ) -> Opaque<'a> {
     let shared = match payload {
         Payload::Shared(bytes) => Some(bytes),
@@ -369,5 +390,6 @@ fn lent<'a>(
         channel,
         payload: batch.payload(payload),
         shared,
+        keep_until,
     }
 }

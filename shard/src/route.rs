@@ -42,6 +42,18 @@ impl Route {
         }
     }
 
+    /// Other recipients from now on.
+    pub(crate) fn refill(&mut self, members: SmallVec<[DeviceKey; 1]>, foreign: Vec<DeviceId>) {
+        self.members = members;
+        self.foreign = foreign;
+        self.dirty = true;
+    }
+
+    /// The next frame needs a plan: no other route of its channel may have frames on their way then.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
     /// A recipient has moved.
     pub(crate) fn mark_dirty(&mut self) {
         self.dirty = true;
@@ -65,7 +77,7 @@ impl Route {
     }
 }
 
-fn plan(members: &[DeviceKey], directory: &Directory, shards: u16) -> Plan {
+pub(crate) fn plan(members: &[DeviceKey], directory: &Directory, shards: u16) -> Plan {
     let way = |key: &DeviceKey| {
         let known = directory.get(*key).and_then(|peer| peer.at);
         let (shard, epoch) = known.unwrap_or_else(|| (key.home(shards), Epoch::default()));

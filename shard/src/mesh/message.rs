@@ -10,7 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use commucat_proto::control::{Text, UserProfile};
 use commucat_proto::{ChannelId, DeviceId, FrameType};
-use commucat_storage::api::{RowId, StoreError};
+use commucat_storage::api::{RowId, StoreError, Wall};
+
+use super::call::CallMessage;
 
 /// Index of a shard, below the number of shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,6 +100,8 @@ pub enum Refusal {
     TooLarge,
     /// It lives in another domain that this server does not reach.
     Federation,
+    /// It is away, and the offer of the call has expired.
+    Expired,
 }
 
 impl From<&StoreError> for Refusal {
@@ -170,6 +174,8 @@ pub enum Message {
         targets: Targets,
         /// Ciphertext.
         payload: Payload,
+        /// Worth nothing in an inbox from then on.
+        keep_until: Wall,
     },
     /// To the home: a frame that a device's own shard could not queue. Goes to the inbox, in order.
     Return {
@@ -183,6 +189,8 @@ pub enum Message {
         channel: ChannelId,
         /// Ciphertext.
         payload: Payload,
+        /// Worth nothing in an inbox from then on.
+        keep_until: Wall,
     },
     /// To the sender's shard: so many recipients have the frame queued or durably stored.
     Settled {
@@ -296,6 +304,8 @@ pub enum Message {
         /// The last of them.
         upto: RowId,
     },
+    /// Of calls.
+    Call(Box<CallMessage>),
 }
 
 /// One turn's messages to one shard, with the bytes of their small payloads.

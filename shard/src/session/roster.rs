@@ -13,9 +13,9 @@ use crate::session::{Next, State};
 use crate::tunnel::{Stall, Tunnel};
 
 /// The members a JOIN names, sorted out.
-struct Roster {
-    local: Vec<(DeviceKey, DeviceId)>,
-    foreign: Vec<DeviceId>,
+pub(crate) struct Roster {
+    pub(crate) local: Vec<(DeviceKey, DeviceId)>,
+    pub(crate) foreign: Vec<DeviceId>,
 }
 
 impl Shard {
@@ -64,6 +64,7 @@ impl Shard {
         let local: SmallVec<[DeviceKey; 1]> = roster.local.iter().map(|(key, _)| *key).collect();
         ready.members = ready.members - freed + local.len();
         ready.left.retain(|left| *left != channel);
+        ready.calls.iter_mut().for_each(|calls| calls.joined(channel));
         let replaced = ready
             .routes
             .insert(channel, Route::new(local, roster.foreign, join.relay));
@@ -95,6 +96,7 @@ impl Shard {
             }
             ready.left.push(channel);
         }
+        ready.calls.iter_mut().for_each(|calls| calls.release(channel));
         let left = tunnel.outbox.leave(channel);
         self.counters.dropped[Drop::Left as usize] += left as u64;
         if let Some(route) = ready.routes.remove(&channel) {
@@ -105,7 +107,7 @@ impl Shard {
         Next::Go
     }
 
-    fn name(&mut self, members: &[(DeviceKey, DeviceId)], by: (TunnelId, ChannelId)) {
+    pub(crate) fn name(&mut self, members: &[(DeviceKey, DeviceId)], by: (TunnelId, ChannelId)) {
         for (key, device) in members {
             if self.directory.name(*key, device, by) {
                 let home = key.home(self.config.shards);
@@ -128,16 +130,18 @@ impl Shard {
         for (tunnel, channel) in self.directory.locate(key, at) {
             if let Some(tunnel) = self.tunnels.get_mut(tunnel)
                 && let State::Ready(ready) = &mut tunnel.state
-                && let Some(route) = ready.routes.get_mut(&channel)
             {
-                route.mark_dirty();
+                if let Some(route) = ready.routes.get_mut(&channel) {
+                    route.mark_dirty();
+                }
+                ready.calls.iter_mut().for_each(|calls| calls.mark_dirty());
             }
         }
     }
 }
 
 /// Local members without the sender, each once, under their plain names; and those of other domains.
-fn sort_out(members: &[DeviceId], sender: &DeviceId, domain: &str, hash_key: &[u8; 32]) -> Roster {
+pub(crate) fn sort_out(members: &[DeviceId], sender: &DeviceId, domain: &str, hash_key: &[u8; 32]) -> Roster {
     let mut roster = Roster {
         local: Vec::with_capacity(members.len()),
         foreign: Vec::new(),
