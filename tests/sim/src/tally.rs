@@ -28,6 +28,9 @@ impl Tally {
             ("frames stored", counters.appended),
             ("frames refused", counters.refused),
             ("rows replayed", counters.replayed),
+            ("calls", counters.calls),
+            ("offers expired", counters.calls_expired),
+            ("calls ended for somebody gone", counters.calls_failed),
             ("senders stalled", counters.stalls),
         ];
         for (name, count) in names {

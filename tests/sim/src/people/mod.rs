@@ -3,6 +3,7 @@
 //! Everything they do goes through the real client, but for what hostile ones write between its bytes.
 
 mod act;
+mod calls;
 mod client;
 mod hostile;
 mod session;
@@ -54,6 +55,8 @@ pub(crate) struct People {
     persons: Vec<Person>,
     sessions: BTreeMap<SessionNo, Session>,
     dialled: u32,
+    /// Nothing that is kept for somebody can be refused or lapse: the end of a call always arrives.
+    ends_arrive: bool,
     pub(crate) mood: Mood,
     dice: Dice,
 }
@@ -82,6 +85,7 @@ impl People {
             persons,
             sessions: BTreeMap::new(),
             dialled: 0,
+            ends_arrive: ground.weather.keeps_everything(),
             mood: Mood::Lively,
             dice,
         }
@@ -231,7 +235,10 @@ impl People {
                 News::Ack(number) => {
                     session.waiting.remove(&number);
                 }
-                News::Frame { payload } => keys.extend(ids::unmark(&payload).map(|(key, _)| key)),
+                News::Frame { kind, channel, payload } => {
+                    keys.extend(ids::unmark(&payload).map(|(key, _)| key));
+                    session.calls.hear(kind, channel, &payload);
+                }
                 News::Refused(problem) => self.refused(no, &problem, ground)?,
                 News::Ended => {
                     // The tunnel is over; a client has no other use for the connection.
@@ -252,7 +259,8 @@ impl People {
         session.finished = true;
         ground.ring.finish(no, &ground.weather, &mut ground.agenda);
         let hostile = self.persons[usize::from(session.device.0)].hostile;
-        if hostile || session.tampered || client::excusable(problem) {
+        let late = session.calls.late_answer && problem.starts_with("Not A Participant (403)");
+        if hostile || session.tampered || late || client::excusable(problem) {
             return Ok(());
         }
         Err(Violation::new(
@@ -335,6 +343,11 @@ impl People {
             };
             if !session.ready {
                 return Some(format!("{only} of device-{no} never became ready"));
+            }
+            if self.ends_arrive
+                && let Some(what) = self.unended(session)
+            {
+                return Some(what);
             }
             if let Some((number, what)) = session.waiting.first_key_value() {
                 return Some(format!("{only} of device-{no} waits for the ACK of {what} {number}"));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use commucat_proto::FrameType;
 
+use super::calls::Calls;
 use super::client::Client;
 use crate::ids::{DeviceNo, FrameKey, SessionNo};
 use crate::tap::Tap;
@@ -40,6 +41,7 @@ pub(crate) struct Session {
     pub(crate) understood: VecDeque<FrameKey>,
     pub(crate) channels: BTreeMap<u32, Channel>,
     pub(crate) spoken: Vec<Spoken>,
+    pub(crate) calls: Calls,
     /// Sequences that wait for their ACK.
     pub(crate) waiting: BTreeMap<u32, &'static str>,
     pub(crate) ready: bool,
@@ -62,6 +64,7 @@ impl Session {
             understood: VecDeque::new(),
             channels: BTreeMap::new(),
             spoken: Vec::new(),
+            calls: Calls::default(),
             waiting: BTreeMap::new(),
             ready: false,
             finished: false,
