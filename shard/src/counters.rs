@@ -85,6 +85,8 @@ pub struct Counters {
     pub calls_expired: u64,
     /// CALL_ENDs said for participants whose session had ended.
     pub calls_failed: u64,
+    /// Presence entries, or parts of a round of them, that the store did not take.
+    pub presence_lost: u64,
     /// Times a sender had to wait.
     pub stalls: u64,
     /// Sends asked of the driver.

@@ -48,7 +48,7 @@ use commucat_crypto::Entropy;
 
 use crate::calls::Calls;
 use crate::clock::{Moment, Now, Wall};
-use crate::config::ShardConfig;
+use crate::config::{NoiseKeys, ShardConfig};
 use crate::conn::Conns;
 use crate::counters::{Counters, Gauges};
 use crate::directory::Directory;
@@ -68,6 +68,7 @@ use crate::tunnel::{Phase, Tunnel, Tunnels};
 /// One core's relay.
 pub struct Shard {
     config: Arc<ShardConfig>,
+    noise: NoiseKeys,
     entropy: Box<dyn Entropy>,
     /// When the current call happens.
     at: Moment,
@@ -138,6 +139,7 @@ impl Shard {
             mesh: Outgoing::new(config.shards),
             calls: Calls::new(config.limits.calls),
             left_calls: LeftCalls::default(),
+            noise: config.noise.clone(),
             config: Arc::new(config),
             entropy,
             at: Moment::default(),
@@ -176,6 +178,7 @@ impl Shard {
             Input::Mesh { from, batch } => self.batch(from, batch),
             Input::Stored(completion) => self.stored(completion),
             Input::Answered { call, response } => self.answered(call, response),
+            Input::Keys(keys) => self.noise = keys,
             Input::Expired => self.expired(),
             Input::Drain => self.drain(),
         }
@@ -310,7 +313,8 @@ impl Shard {
             Message::Subscribe { device } => self.home_subscribe(from, device),
             Message::Unsubscribe { device } => self.home_unsubscribe(from, *device),
             Message::Located { device, at } => self.located(*device, *at),
-            Message::Attach { device, tunnel } => self.home_attach(from, device, *tunnel),
+            Message::Attach { device, tunnel, user } => self.home_attach(from, device, *tunnel, user),
+            Message::Said { device, tunnel, state } => self.home_said(*device, *tunnel, state),
             Message::Attached { device, tunnel, epoch } => self.attached(*device, *tunnel, *epoch),
             Message::Evict { tunnel } => self.evicted(*tunnel),
             Message::Detached { device, tunnel } => self.home_detached(from, *device, *tunnel),
@@ -367,6 +371,7 @@ impl Shard {
                 Owner::Tunnel(id) => self.tunnel_expired(id),
                 Owner::Home(key) => self.home_expired(key),
                 Owner::Calls => self.calls_expired(),
+                Owner::Presence => self.presence_round(),
                 Owner::Slim => self.slim(),
                 Owner::Drain => self.drain_expired(),
             }

@@ -15,6 +15,7 @@ pub(crate) enum Owner {
     Tunnel(TunnelId),
     Home(DeviceKey),
     Calls,
+    Presence,
     Slim,
     Drain,
 }

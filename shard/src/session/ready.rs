@@ -46,7 +46,7 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    pub(crate) fn new(device: DeviceId, key: DeviceKey, epoch: Epoch, profile: UserProfile) -> Self {
+    pub(crate) fn new(device: DeviceId, key: DeviceKey, epoch: Epoch, profile: Arc<UserProfile>) -> Self {
         Self {
             device,
             key,
@@ -57,7 +57,7 @@ impl Ready {
             left: Vec::new(),
             pending: Pending::default(),
             calls: None,
-            profile: Arc::new(profile),
+            profile,
             presence: Text::cut(ONLINE),
             agreed: Agreed::default(),
         }
