@@ -9,6 +9,7 @@
 //! The simulator drives [`Connection`] over plain HTTP/1.1; whoever has a socket drives [`Link`].
 
 pub mod blocking;
+pub mod call;
 pub mod config;
 pub mod connection;
 pub mod endpoint;
@@ -25,6 +26,7 @@ pub mod session;
 pub mod tls;
 mod websocket;
 
+pub use call::Signal;
 pub use commucat_crypto::{Entropy, Pattern, PublicKey, StaticKey};
 pub use config::Config;
 pub use connection::Connection;

@@ -47,6 +47,8 @@ pub enum FrameType {
 // One bit per code, so that a class is a shift and a mask. The shapes are CCP-1, Frame Types and decisions § 2.
 const OPAQUE: u32 = bit(FrameType::Msg) | bit(FrameType::KeyUpdate) | bit(FrameType::GroupEvent) | MEDIA;
 const MEDIA: u32 = bit(FrameType::Typing) | bit(FrameType::VoiceFrame) | bit(FrameType::VideoFrame);
+const STORABLE: u32 =
+    OPAQUE & !MEDIA | bit(FrameType::CallOffer) | bit(FrameType::CallAnswer) | bit(FrameType::CallEnd);
 
 const fn bit(kind: FrameType) -> u32 {
     1 << kind as u8
@@ -116,12 +118,12 @@ impl FrameType {
         MEDIA & bit(self) != 0
     }
 
-    /// Whether an opaque frame waits in the inbox of an absent recipient. (Calls are control frames and are kept by
-    /// rules of their own until they expire.)
+    /// Whether the frame waits in the inbox of an absent recipient: CALL_OFFER, CALL_ANSWER and CALL_END until the offer
+    /// expires, the others for `relay_ttl` (decisions § 7, § 8).
     #[inline]
     #[must_use]
     pub const fn is_storable(self) -> bool {
-        OPAQUE & !MEDIA & bit(self) != 0
+        STORABLE & bit(self) != 0
     }
 
     /// The specification's name.

@@ -32,8 +32,8 @@
 //! 0x0c GROUP_EVENT  o      kept
 //! 0x0d ERROR        J s→c  type, title, status, detail; the last frame of the stream
 //! 0x0e CALL_OFFER   J      call_id, from, to, media, transport, expires_at; relayed as it came, as are the next two
-//! 0x0f CALL_ANSWER  J      call_id, accept, media, reason
-//! 0x10 CALL_END     J      call_id, reason
+//! 0x0f CALL_ANSWER  J      call_id, accept, media, reason; kept, as is the offer, until the offer expires
+//! 0x10 CALL_END     J      call_id, reason; likewise
 //! 0x11 VOICE_FRAME  o      never kept, dropped oldest first
 //! 0x12 VIDEO_FRAME  o      likewise
 //! 0x13 CALL_STATS   J      call_id, direction, audio, video; relayed, never kept

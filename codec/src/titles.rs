@@ -56,6 +56,8 @@ pub enum Title {
     GroupTooLarge,
     /// A connection with too many channels.
     TooManyChannels,
+    /// A connection, or a server, with too many calls.
+    TooManyCalls,
     /// A frame type that has no place at this moment.
     UnexpectedFrame,
     /// A frame that did not arrive whole in time.
@@ -66,7 +68,7 @@ pub enum Title {
 
 impl Title {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::InvalidFrameType,
         Self::ProtocolVersionMismatch,
         Self::InvalidControlPayload,
@@ -92,6 +94,7 @@ impl Title {
         Self::RosterTooLarge,
         Self::GroupTooLarge,
         Self::TooManyChannels,
+        Self::TooManyCalls,
         Self::UnexpectedFrame,
         Self::FrameTimeout,
         Self::ServiceUnavailable,
@@ -136,6 +139,7 @@ impl Title {
             Self::RosterTooLarge => ("Roster Too Large", 413),
             Self::GroupTooLarge => ("Group Too Large", 413),
             Self::TooManyChannels => ("Too Many Channels", 429),
+            Self::TooManyCalls => ("Too Many Calls", 429),
             Self::UnexpectedFrame => ("Unexpected Frame", 400),
             Self::FrameTimeout => ("Frame Timeout", 408),
             Self::ServiceUnavailable => ("Service Unavailable", 503),

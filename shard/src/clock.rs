@@ -28,3 +28,11 @@ pub struct Moment {
     /// For dates that leave the process or survive it.
     pub wall: Wall,
 }
+
+impl Moment {
+    /// When the wall will show that, if it does not step; now, when it has shown it.
+    #[must_use]
+    pub fn until(self, wall: Wall) -> Now {
+        self.now + Duration::from_millis(wall.0.saturating_sub(self.wall.0))
+    }
+}

@@ -5,26 +5,29 @@ use commucat_proto::FrameType;
 /// Why a frame was dropped. Every drop has one, and each reason has its counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drop {
-    /// Voice, video or typing: the recipient's queue was full, the oldest went.
+    /// Voice, video, typing or CALL_STATS: the recipient's queue was full, the oldest went.
     MediaOverflow,
-    /// Voice, video or typing: the recipient is catching up with its inbox.
+    /// Voice, video, typing or CALL_STATS: the recipient is catching up with its inbox.
     MediaBehind,
-    /// Voice, video or typing: the recipient is away.
+    /// Voice, video, typing or CALL_STATS: the recipient is away.
     MediaAway,
     /// The recipient has left the channel.
     Left,
     /// PRESENCE for a session whose control queue is full.
     ControlFull,
+    /// Voice or video of a call that is over.
+    CallOver,
 }
 
 impl Drop {
     /// All reasons, in counter order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::MediaOverflow,
         Self::MediaBehind,
         Self::MediaAway,
         Self::Left,
         Self::ControlFull,
+        Self::CallOver,
     ];
 
     /// For metrics and logs.
@@ -36,6 +39,7 @@ impl Drop {
             Self::MediaAway => "media_away",
             Self::Left => "left",
             Self::ControlFull => "control_full",
+            Self::CallOver => "call_over",
         }
     }
 }
@@ -81,6 +85,12 @@ pub struct Counters {
     pub groups_denied: u64,
     /// Frames dropped, by reason.
     pub dropped: [u64; Drop::ALL.len()],
+    /// CALL_OFFERs that began a call.
+    pub calls: u64,
+    /// Offers whose time was over before all had answered.
+    pub calls_expired: u64,
+    /// CALL_ENDs said for participants whose session had ended.
+    pub calls_failed: u64,
     /// Presence entries, or parts of a round of them, that the store did not take.
     pub presence_lost: u64,
     /// Times a sender had to wait.
@@ -132,4 +142,10 @@ pub struct Gauges {
     pub group_homes: usize,
     /// Storage requests on their way.
     pub store_waiting: usize,
+    /// Open calls at home here.
+    pub calls: usize,
+    /// Calls at home here that have ended a moment ago.
+    pub calls_lingering: usize,
+    /// Calls whose sessions here have ended and whose homes have not said what that meant.
+    pub calls_left: usize,
 }

@@ -19,7 +19,7 @@ use crate::Shard;
 use crate::counters::Drop;
 use crate::keys::device_key;
 use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, ReplayRow, Target, Targets, TunnelId};
-use crate::outbox::{Opaque, Pushed};
+use crate::outbox::{KEEP, Opaque, Pushed};
 use crate::session::State;
 use crate::session::proof::Attaching;
 use crate::session::ready::Ready;
@@ -183,6 +183,7 @@ impl Shard {
                 kind,
                 channel,
                 payload,
+                keep_until: frame.keep_until,
             },
         );
     }
@@ -223,6 +224,7 @@ impl Shard {
                 channel: row.channel,
                 payload: &row.payload,
                 shared: Some(&row.payload),
+                keep_until: KEEP,
             };
             if tunnel
                 .outbox
@@ -288,7 +290,7 @@ impl Shard {
     pub(crate) fn detach(&mut self, tunnel: &mut Tunnel) {
         let key = match std::mem::replace(&mut tunnel.state, State::Ended) {
             State::Ready(ready) => {
-                let ready = *ready;
+                let mut ready = *ready;
                 let key = ready.key;
                 if self
                     .attached
@@ -298,6 +300,7 @@ impl Shard {
                     self.attached.remove(&key);
                 }
                 let live = ready.delivery.mode == Mode::Live;
+                self.leave_calls(tunnel.id, &mut ready);
                 self.announce_end(&ready);
                 self.forget_routes(tunnel.id, ready);
                 tunnel.outbox.residue(live, |frame| self.return_home(key, None, frame));

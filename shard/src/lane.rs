@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use commucat_proto::{ChannelId, FrameType};
-use commucat_storage::api::RowId;
+use commucat_storage::api::{RowId, Wall};
 
-use crate::outbox::Opaque;
+use crate::outbox::{KEEP, Opaque};
 
 /// Payloads from this size on are counted instead of copied, where more than one recipient shares them.
 pub(crate) const SHARE_FROM: usize = 4096;
@@ -50,6 +50,7 @@ pub(crate) struct Record {
     pub(crate) channel: ChannelId,
     pub(crate) row: Option<RowId>,
     pub(crate) stamp: u64,
+    pub(crate) keep_until: Wall,
     pub(crate) body: Body,
     /// Nobody wants it any more: it only keeps its place, for the row it may stand for.
     pub(crate) skipped: bool,
@@ -110,29 +111,34 @@ impl Lane {
             Some(bytes) => Body::Shared(bytes.clone()),
             None => Body::inline(frame.payload),
         };
-        self.push(frame.kind, frame.channel, row, stamp, body, frame.payload);
+        self.push(frame, row, stamp, body);
     }
 
-    pub(crate) fn push(
-        &mut self,
-        kind: FrameType,
-        channel: ChannelId,
-        row: Option<RowId>,
-        stamp: u64,
-        body: Body,
-        payload: &[u8],
-    ) {
-        let at = self.tail;
-        if matches!(body, Body::Inline(_)) {
-            self.inline.extend(payload);
-            self.tail += payload.len() as u64;
-        }
-        self.bytes += Self::cost(payload.len());
-        self.records.push_back(Record {
+    /// A frame of our own.
+    pub(crate) fn push_control(&mut self, kind: FrameType, channel: ChannelId, payload: &[u8]) {
+        let frame = Opaque {
             kind,
             channel,
+            payload,
+            shared: None,
+            keep_until: KEEP,
+        };
+        self.push(frame, None, 0, Body::inline(payload));
+    }
+
+    fn push(&mut self, frame: Opaque<'_>, row: Option<RowId>, stamp: u64, body: Body) {
+        let at = self.tail;
+        if matches!(body, Body::Inline(_)) {
+            self.inline.extend(frame.payload);
+            self.tail += frame.payload.len() as u64;
+        }
+        self.bytes += Self::cost(frame.payload.len());
+        self.records.push_back(Record {
+            kind: frame.kind,
+            channel: frame.channel,
             row,
             stamp,
+            keep_until: frame.keep_until,
             body,
             skipped: false,
             at,

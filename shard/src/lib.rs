@@ -14,6 +14,7 @@
 //! 4 KiB is copied from the kernel's buffer into the recipient's outbox and from there into the turn's plain text, which
 //! is sealed into the send buffer; between cores once more, into the batch. Larger ones with several recipients are counted.
 
+mod calls;
 pub mod clock;
 pub mod config;
 pub mod conn;
@@ -46,7 +47,8 @@ use std::sync::Arc;
 
 use commucat_crypto::Entropy;
 
-use crate::clock::{Moment, Now};
+use crate::calls::Calls;
+use crate::clock::{Moment, Now, Wall};
 use crate::config::{NoiseKeys, ShardConfig};
 use crate::conn::Conns;
 use crate::counters::{Counters, Gauges};
@@ -54,13 +56,14 @@ use crate::directory::Directory;
 use crate::effect::Effects;
 use crate::group::Groups;
 use crate::group::home::GroupHomes;
-use crate::home::Homes;
+use crate::home::{Homes, Kept};
 use crate::input::{ConnId, Input};
 use crate::keys::KeyMap;
 use crate::mesh::message::{Batch, Epoch, Message, Payload, ShardId, TunnelId};
 use crate::mesh::outgoing::Outgoing;
 use crate::outbox::Opaque;
 use crate::pool::Buffers;
+use crate::session::calls::LeftCalls;
 use crate::store_desk::StoreDesk;
 use crate::timer::{Owner, Timers};
 use crate::tunnel::{Phase, Tunnel, Tunnels};
@@ -82,6 +85,9 @@ pub struct Shard {
     homes: Homes,
     groups: Groups,
     group_homes: GroupHomes,
+    calls: Calls,
+    /// Calls whose sessions have ended, until their homes say what that meant.
+    left_calls: LeftCalls,
     mesh: Outgoing,
     store: StoreDesk,
     timers: Timers,
@@ -136,6 +142,8 @@ impl Shard {
         Self {
             relay_ttl_ms: u64::try_from(config.limits.relay_ttl.as_millis()).unwrap_or(u64::MAX),
             mesh: Outgoing::new(config.shards),
+            calls: Calls::new(config.limits.calls),
+            left_calls: LeftCalls::default(),
             noise: config.noise.clone(),
             config: Arc::new(config),
             entropy,
@@ -232,6 +240,9 @@ impl Shard {
             group_members: self.groups.members(),
             group_homes: self.group_homes.len(),
             store_waiting: self.store.len(),
+            calls: self.calls.open(),
+            calls_lingering: self.calls.lingering(),
+            calls_left: self.left_calls.len(),
         }
     }
 
@@ -239,7 +250,11 @@ impl Shard {
     /// may still send it something to store; the process may end when all are drained and no lane holds a batch.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.draining && self.conns.len() == 0 && self.store.len() == 0 && !self.homes.owe()
+        self.draining
+            && self.conns.len() == 0
+            && self.store.len() == 0
+            && self.left_calls.is_empty()
+            && !self.homes.owe()
     }
 
     /// What this call has caused inside the shard, until nothing is left to do: messages to itself, and tunnels that
@@ -283,8 +298,9 @@ impl Shard {
                 sent_on,
                 targets,
                 payload,
+                keep_until,
             } => {
-                let frame = lent(batch, *kind, *channel, payload);
+                let frame = lent(batch, *kind, *channel, payload, *keep_until);
                 let settled = self.deliver(*receipt, frame, targets, *sent_on);
                 self.settle(*receipt, settled, None);
             }
@@ -294,8 +310,10 @@ impl Shard {
                 kind,
                 channel,
                 payload,
+                keep_until,
             } => {
-                self.home_keep(*device, *receipt, lent(batch, *kind, *channel, payload));
+                let frame = lent(batch, *kind, *channel, payload, *keep_until);
+                self.home_keep(*device, *receipt, frame, Kept::Owed);
             }
             Message::Settled {
                 receipt,
@@ -324,6 +342,7 @@ impl Shard {
             Message::Announced { about, members } => self.announced(about, members),
             Message::Met { tunnel, peers } => self.met(*tunnel, peers),
             Message::Group(message) => self.group_message(from, message),
+            Message::Call(message) => self.call_message(from, message),
         }
     }
 
@@ -363,6 +382,7 @@ impl Shard {
                 Owner::Tunnel(id) => self.tunnel_expired(id),
                 Owner::Home(key) => self.home_expired(key),
                 Owner::Group(key) => self.group_expired(key),
+                Owner::Calls => self.calls_expired(),
                 Owner::Presence => self.presence_round(),
                 Owner::Slim => self.slim(),
                 Owner::Drain => self.drain_expired(),
@@ -376,6 +396,7 @@ fn lent<'a>(
     kind: commucat_proto::FrameType,
     channel: commucat_proto::ChannelId,
     payload: &'a Payload,
+    keep_until: Wall,
 ) -> Opaque<'a> {
     let shared = match payload {
         Payload::Shared(bytes) => Some(bytes),
@@ -386,5 +407,6 @@ fn lent<'a>(
         channel,
         payload: batch.payload(payload),
         shared,
+        keep_until,
     }
 }

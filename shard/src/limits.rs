@@ -37,6 +37,16 @@ pub struct Limits {
     pub group_members: usize,
     /// How long a group stays open on a shard after its last session there has left.
     pub group_linger: Duration,
+    /// Open calls at home on one shard, and as many that have ended a moment ago.
+    pub calls: usize,
+    /// Open calls of one session.
+    pub session_calls: usize,
+    /// Devices that one CALL_OFFER calls.
+    pub call_members: usize,
+    /// How long an offer without an earlier `expires_at` of its own waits for an answer.
+    pub call_offer_ttl: Duration,
+    /// How long what crosses the end of a call on the wire is taken for that and not for an offence.
+    pub call_linger: Duration,
     /// Largest channel whose members are told of each other by PRESENCE; in a larger one every JOIN would be told to
     /// everybody.
     pub presence_roster: usize,
@@ -91,6 +101,11 @@ impl Default for Limits {
             group_roster: 100_000,
             group_members: 1_000_000,
             group_linger: Duration::from_secs(30),
+            calls: 65_536,
+            session_calls: 16,
+            call_members: 64,
+            call_offer_ttl: Duration::from_secs(120),
+            call_linger: Duration::from_secs(10),
             presence_roster: 256,
             outbox_bytes: 1 << 20,
             media_bytes: 256 << 10,

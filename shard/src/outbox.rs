@@ -16,7 +16,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use bytes::Bytes;
 use commucat_proto::frame::{MAX_HEADER, write_header};
 use commucat_proto::{ChannelId, FrameType, Sequence};
-use commucat_storage::api::RowId;
+use commucat_storage::api::{RowId, Wall};
 
 use crate::lane::{Body, Lane, Record};
 use crate::limits::Limits;
@@ -29,7 +29,12 @@ pub(crate) struct Opaque<'a> {
     pub(crate) channel: ChannelId,
     pub(crate) payload: &'a [u8],
     pub(crate) shared: Option<&'a Bytes>,
+    /// If it is stored, it is worth nothing from then on.
+    pub(crate) keep_until: Wall,
 }
+
+/// Stored frames live as long as inboxes keep anything (`relay_ttl`).
+pub(crate) const KEEP: Wall = Wall(u64::MAX);
 
 /// Where `fill` stopped inside a frame.
 #[derive(Clone, Copy, Debug)]
@@ -91,8 +96,7 @@ impl Outbox {
         if !self.ranges.is_empty() {
             self.write_ranges();
         }
-        self.control
-            .push(kind, channel, None, 0, Body::inline(payload), payload);
+        self.control.push_control(kind, channel, payload);
     }
 
     /// An acknowledgement of a session with `ack-range`: written with its neighbours, before anything else of control.
@@ -111,8 +115,7 @@ impl Outbox {
     fn write_run(&mut self, run: Run) {
         let mut payload = Vec::new();
         run.write(&mut payload);
-        let body = Body::inline(&payload);
-        self.control.push(FrameType::Ack, run.channel, None, 0, body, &payload);
+        self.control.push_control(FrameType::Ack, run.channel, &payload);
     }
 
     pub(crate) fn control_over(&self, limits: &Limits) -> bool {
@@ -451,6 +454,7 @@ fn opaque<'a>(record: &'a Record, payload: &'a [u8]) -> Opaque<'a> {
             Body::Shared(bytes) => Some(bytes),
             Body::Inline(_) => None,
         },
+        keep_until: record.keep_until,
     }
 }
 

@@ -123,6 +123,40 @@ impl Route {
         }
     }
 
+    /// Other recipients from now on.
+    pub(crate) fn refill(&mut self, members: SmallVec<[DeviceKey; 1]>, foreign: Vec<DeviceId>) {
+        self.to = To::Members {
+            members,
+            foreign,
+            plan: Plan::new(),
+            dirty: true,
+        };
+    }
+
+    /// Only these of its own recipients from now on.
+    pub(crate) fn retain(&mut self, stays: impl Fn(&DeviceKey) -> bool, stays_away: impl Fn(&DeviceId) -> bool) {
+        if let To::Members {
+            members,
+            foreign,
+            dirty,
+            ..
+        } = &mut self.to
+        {
+            members.retain(|key| stays(key));
+            foreign.retain(|device| stays_away(device));
+            *dirty = true;
+        }
+    }
+
+    /// The next frame takes another way than the one before: no other route of its channel may have frames on their way
+    /// then.
+    pub(crate) fn is_dirty(&self, groups: &Groups) -> bool {
+        match &self.to {
+            To::Members { dirty, .. } => *dirty,
+            To::Group { slot, way } => groups.get(*slot).is_elsewhere(*way),
+        }
+    }
+
     /// A recipient has moved.
     pub(crate) fn mark_dirty(&mut self) {
         if let To::Members { dirty, .. } = &mut self.to {
@@ -158,7 +192,7 @@ impl Route {
     }
 }
 
-fn plan_of(members: &[DeviceKey], directory: &Directory, cores: Cores) -> Plan {
+pub(crate) fn plan_of(members: &[DeviceKey], directory: &Directory, cores: Cores) -> Plan {
     if let [only] = members {
         let (shard, target) = way_to(*only, directory, cores);
         let leg = Leg {

@@ -15,6 +15,7 @@ pub(crate) enum Owner {
     Tunnel(TunnelId),
     Home(DeviceKey),
     Group(GroupKey),
+    Calls,
     Presence,
     Slim,
     Drain,

@@ -23,6 +23,8 @@ pub(crate) enum Stall {
     Group,
     /// A route changes its plan and its last frames are on their way.
     Route,
+    /// The home of a call is asked.
+    Call,
     /// Too much is unacknowledged, here or in the whole shard.
     Unacked,
     /// The client does not read its ACKs.

@@ -58,6 +58,31 @@ impl Ack {
         out.push(b'}');
     }
 
+    /// Appends `{"ack":N` and what [`tail`](Self::tail) made of the other members: acknowledgements of media differ in
+    /// their number alone.
+    pub fn write_before(sequence: Sequence, tail: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(PLAIN);
+        decimal(sequence, out);
+        out.extend_from_slice(tail);
+    }
+
+    /// Everything of this ACK but its number, for [`write_before`](Self::write_before): `,"call_id":"…"}`.
+    #[must_use]
+    pub fn tail(&self) -> Box<[u8]> {
+        let mut whole = Vec::new();
+        let rest = Self {
+            ack: None,
+            ..self.clone()
+        };
+        crate::control::write(&rest, &mut whole);
+        if whole.as_slice() != b"{}" {
+            whole[0] = b',';
+        } else {
+            whole.remove(0);
+        }
+        whole.into()
+    }
+
     /// Appends `{"ack":N,"from":M}` (`ack-range`).
     pub fn write_range(from: Sequence, to: Sequence, out: &mut Vec<u8>) {
         out.extend_from_slice(PLAIN);

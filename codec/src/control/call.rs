@@ -39,6 +39,23 @@ pub struct CallOffer {
     pub metadata: Option<Metadata>,
 }
 
+impl CallOffer {
+    /// An offer that says no more than whom it calls.
+    #[must_use]
+    pub fn new(call_id: CallId, from: DeviceId, to: Vec<DeviceId>) -> Self {
+        Self {
+            call_id,
+            from,
+            to,
+            media: None,
+            transport: None,
+            expires_at: None,
+            ephemeral_key: None,
+            metadata: None,
+        }
+    }
+}
+
 /// Accepts or declines it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
@@ -58,6 +75,30 @@ pub struct CallAnswer {
     pub metadata: Option<Metadata>,
 }
 
+impl CallAnswer {
+    /// Yes.
+    #[must_use]
+    pub const fn accept(call_id: CallId) -> Self {
+        Self {
+            call_id,
+            accept: true,
+            media: None,
+            reason: None,
+            metadata: None,
+        }
+    }
+
+    /// No, because of `reason`.
+    #[must_use]
+    pub fn decline(call_id: CallId, reason: &str) -> Self {
+        Self {
+            accept: false,
+            reason: Some(Text::cut(reason)),
+            ..Self::accept(call_id)
+        }
+    }
+}
+
 /// Ends it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
@@ -73,6 +114,16 @@ pub struct CallEnd {
 }
 
 impl CallEnd {
+    /// A participant's own word.
+    #[must_use]
+    pub fn new(call_id: CallId, reason: &str) -> Self {
+        Self {
+            call_id,
+            reason: Some(Text::cut(reason)),
+            metadata: None,
+        }
+    }
+
     /// What the server says for a participant whose connection ended.
     #[must_use]
     pub fn synthesized(call_id: CallId) -> Self {

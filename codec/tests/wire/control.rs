@@ -108,6 +108,28 @@ fn only_the_plain_form_takes_the_short_way() {
 }
 
 #[test]
+fn an_ack_of_a_call_is_its_number_before_what_its_frames_have_in_common() {
+    let plain = Ack::default();
+    let call = Ack {
+        call_id: Some(CallId::parse("a \"call\"").unwrap()),
+        accept: Some(false),
+        reason: Some(Text::cut("busy")),
+        ..Ack::default()
+    };
+    for ack in [plain, call] {
+        let mut out = Vec::new();
+        Ack::write_before(Sequence::new(7), &ack.tail(), &mut out);
+        let whole = Ack {
+            ack: Some(Sequence::new(7)),
+            ..ack
+        };
+        let mut expected = Vec::new();
+        write(&whole, &mut expected);
+        assert_eq!(out, expected);
+    }
+}
+
+#[test]
 fn a_range_is_acknowledged_in_one_frame() {
     let mut out = Vec::new();
     Ack::write_range(Sequence::new(10), Sequence::new(42), &mut out);

@@ -234,13 +234,15 @@ fn every_type_is_control_or_opaque_and_media_is_never_stored() {
         "VIDEO_FRAME",
     ];
     let media = ["TYPING", "VOICE_FRAME", "VIDEO_FRAME"];
+    let calls = ["CALL_OFFER", "CALL_ANSWER", "CALL_END"];
     for kind in FrameType::ALL {
         let is_opaque = opaque.contains(&kind.name());
         let is_media = media.contains(&kind.name());
         assert_eq!(kind.is_opaque(), is_opaque, "{kind}");
         assert_eq!(kind.is_control(), !is_opaque, "{kind}");
         assert_eq!(kind.is_media(), is_media, "{kind}");
-        assert_eq!(kind.is_storable(), is_opaque && !is_media, "{kind}");
+        let is_storable = (is_opaque && !is_media) || calls.contains(&kind.name());
+        assert_eq!(kind.is_storable(), is_storable, "{kind}");
     }
 }
 

@@ -340,6 +340,44 @@ pub(super) static KEYS: &[Key] = &[
         "How long a shard keeps a group's roster after its last session there has left."
     ),
     number!(
+        "limits.calls",
+        Count,
+        1,
+        16_777_216,
+        limits.calls,
+        "Open calls that one shard looks after, and as many that have just ended."
+    ),
+    number!(
+        "limits.session_calls",
+        Count,
+        1,
+        1_024,
+        limits.session_calls,
+        "Open calls of one session."
+    ),
+    number!(
+        "limits.call_members",
+        Count,
+        1,
+        4_096,
+        limits.call_members,
+        "Devices that one CALL_OFFER calls."
+    ),
+    time!(
+        "limits.call_offer_ttl",
+        SECOND,
+        HOUR,
+        limits.call_offer_ttl,
+        "How long an offer waits for an answer when its `expires_at` does not come earlier."
+    ),
+    time!(
+        "limits.call_linger",
+        MILLISECOND,
+        HOUR,
+        limits.call_linger,
+        "How long frames that crossed the end of their call are taken for that and not for an offence."
+    ),
+    number!(
         "limits.presence_roster",
         Count,
         0,

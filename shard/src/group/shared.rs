@@ -87,9 +87,14 @@ impl SharedRoute {
         &mut self.plan
     }
 
+    /// Whether the next frame of a speaker whose latest one went by `way` takes another one.
+    pub(crate) fn is_elsewhere(&self, way: Option<u32>) -> bool {
+        self.moved || way != Some(self.way)
+    }
+
     /// Whether a speaker whose latest frame went by `way` may send the next one now, with an up-to-date plan.
     pub(crate) fn ready(&mut self, way: &mut Option<u32>, waits: bool, directory: &Directory, cores: Cores) -> bool {
-        if waits && (self.moved || *way != Some(self.way)) {
+        if waits && self.is_elsewhere(*way) {
             return false;
         }
         if self.moved || self.grown {

@@ -1,8 +1,9 @@
 //! The inbox of a device: what is given to the store, in which order, and what comes back.
 
+use commucat_proto::FrameType;
 use commucat_storage::api::{Envelope, Reply, Request, RowId, StoreError, Wall};
 
-use super::{Queued, Seat, counted};
+use super::{Kept, Queued, Seat, counted};
 use crate::Shard;
 use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, ReplayRow};
 use crate::outbox::Opaque;
@@ -11,8 +12,15 @@ use crate::timer::Owner;
 
 impl Shard {
     /// Stores a frame at the end of the inbox. Without a receipt it has been acknowledged already and is owed.
-    pub(crate) fn home_keep(&mut self, key: DeviceKey, receipt: Option<Receipt>, frame: Opaque<'_>) {
-        let expires_at = Wall(self.at.wall.0.saturating_add(self.relay_ttl_ms));
+    pub(crate) fn home_keep(&mut self, key: DeviceKey, receipt: Option<Receipt>, frame: Opaque<'_>, why: Kept) {
+        let expires_at = self.kept_until(frame, why);
+        if why == Kept::Away
+            && expires_at <= self.at.wall
+            && let Some(receipt) = receipt
+        {
+            self.settle(receipt, 1, Some((key, Refusal::Expired)));
+            return;
+        }
         let envelope = Envelope {
             kind: frame.kind,
             channel: frame.channel,
@@ -28,6 +36,16 @@ impl Shard {
 
         home.inbox.backlog.push_back(Queued { envelope, receipt });
         self.append_backlog(key);
+    }
+
+    /// How long an inbox keeps the frame: what belongs to a call no longer than its offer (decisions § 7). Who is, or was,
+    /// there loses no answer and no end to being slow.
+    fn kept_until(&self, frame: Opaque<'_>, why: Kept) -> Wall {
+        let longest = Wall(self.at.wall.0.saturating_add(self.relay_ttl_ms));
+        match (why, frame.kind) {
+            (Kept::Owed, FrameType::CallAnswer | FrameType::CallEnd) => longest,
+            _ => frame.keep_until.min(longest),
+        }
     }
 
     /// Gives the store what waits, in order. Owed frames go together, and nothing passes them until they are durable.

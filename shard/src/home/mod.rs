@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use commucat_proto::{ChannelId, DeviceId, FrameType};
-use commucat_storage::api::{Envelope, RowId};
+use commucat_storage::api::{Envelope, RowId, Wall};
 
 use crate::keys::KeyMap;
 use crate::mesh::message::{DeviceKey, Epoch, Receipt, ShardId, TunnelId};
@@ -59,6 +59,16 @@ struct Waiter {
     kind: FrameType,
     channel: ChannelId,
     payload: Bytes,
+    keep_until: Wall,
+}
+
+/// Why a frame is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Its recipient is away: what is worth nothing any more is refused.
+    Away,
+    /// Its recipient is, or was, here and slow.
+    Owed,
 }
 
 /// A frame that waits for its turn to be stored.

@@ -6,7 +6,7 @@ use commucat_proto::DeviceId;
 use commucat_proto::control::UserProfile;
 
 use super::published::Published;
-use super::{Holder, Home, Replay, Seat, Waiter, counted};
+use super::{Holder, Home, Kept, Replay, Seat, Waiter, counted};
 use crate::Shard;
 use crate::counters::Drop;
 use crate::keys::device_key;
@@ -148,12 +148,14 @@ impl Shard {
                 kind,
                 channel,
                 payload,
+                keep_until,
             } = waiter;
             let frame = Opaque {
                 kind,
                 channel,
                 payload: &payload,
                 shared: Some(&payload),
+                keep_until,
             };
             self.home_take(key, receipt, frame, false);
         }
@@ -195,15 +197,21 @@ impl Shard {
             home.sent_on = true;
             self.forward(at, key, receipt, frame, true);
         } else if matches!(home.seat, Seat::Sweeping { .. }) && !sent_on {
-            let Opaque { kind, channel, .. } = frame;
+            let Opaque {
+                kind,
+                channel,
+                keep_until,
+                ..
+            } = frame;
             home.waiters.push_back(Waiter {
                 receipt,
                 kind,
                 channel,
                 payload: counted(frame),
+                keep_until,
             });
         } else if frame.kind.is_storable() {
-            self.home_keep(key, Some(receipt), frame);
+            self.home_keep(key, Some(receipt), frame, Kept::Away);
         } else {
             self.counters.drop_frame(Drop::MediaAway);
             self.settle(receipt, 1, None);
@@ -229,6 +237,7 @@ impl Shard {
             sent_on,
             targets,
             payload,
+            keep_until: frame.keep_until,
         };
         self.mesh.push(to, deliver);
     }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use commucat_proto::control::{Text, UserProfile};
 use commucat_proto::{ChannelId, DeviceId, FrameType};
-use commucat_storage::api::{RowId, StoreError};
+use commucat_storage::api::{RowId, StoreError, Wall};
+
+use super::call::CallMessage;
 
 use super::group::GroupMessage;
 
@@ -130,6 +132,8 @@ pub enum Refusal {
     TooLarge,
     /// It lives in another domain that this server does not reach.
     Federation,
+    /// It is away, and the offer of the call has expired.
+    Expired,
 }
 
 impl From<&StoreError> for Refusal {
@@ -202,6 +206,8 @@ pub enum Message {
         targets: Targets,
         /// Ciphertext.
         payload: Payload,
+        /// Worth nothing in an inbox from then on.
+        keep_until: Wall,
     },
     /// To the home: a frame that a device's own shard could not queue. Goes to the inbox, in order.
     Return {
@@ -215,6 +221,8 @@ pub enum Message {
         channel: ChannelId,
         /// Ciphertext.
         payload: Payload,
+        /// Worth nothing in an inbox from then on.
+        keep_until: Wall,
     },
     /// To the sender's shard: so many recipients have the frame queued or durably stored.
     Settled {
@@ -341,6 +349,8 @@ pub enum Message {
     },
     /// Of groups.
     Group(Box<GroupMessage>),
+    /// Of calls.
+    Call(Box<CallMessage>),
 }
 
 /// One turn's messages to one shard, with the bytes of their small payloads.

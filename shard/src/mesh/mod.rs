@@ -1,6 +1,7 @@
 //! Between the shards: what they say (`message`), how a turn collects it (`outgoing`), and the lanes and the bell that
 //! the core loop carries it with.
 
+pub mod call;
 pub mod doorbell;
 pub mod group;
 pub mod lanes;

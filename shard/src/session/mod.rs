@@ -7,6 +7,7 @@
 //! ```
 
 pub(crate) mod agreed;
+pub(crate) mod calls;
 pub(crate) mod group;
 pub(crate) mod hello;
 pub(crate) mod pending;

@@ -4,10 +4,12 @@
 //! so an ACK that is made from a removed entry never lies (decisions § 3).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use commucat_proto::{ChannelId, DeviceId, Sequence};
 
 use crate::mesh::message::Refusal;
+use crate::session::calls::Said;
 
 #[derive(Debug)]
 pub(crate) struct Unacked {
@@ -16,6 +18,8 @@ pub(crate) struct Unacked {
     remaining: u32,
     cost: usize,
     pub(crate) refused: Vec<(DeviceId, Refusal)>,
+    /// Of a call: went by its route, and its ACK says more.
+    pub(crate) said: Option<Arc<Said>>,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +44,7 @@ impl Pending {
         remaining: u32,
         cost: usize,
         refused: Vec<(DeviceId, Refusal)>,
+        said: Option<Arc<Said>>,
     ) {
         self.cost += cost;
         self.waiting += 1;
@@ -49,6 +54,7 @@ impl Pending {
             remaining,
             cost,
             refused,
+            said,
         });
     }
 
@@ -73,6 +79,7 @@ impl Pending {
             remaining: 0,
             cost: entry.cost,
             refused: std::mem::take(&mut entry.refused),
+            said: entry.said.take(),
         };
         self.cost -= done.cost;
         self.waiting -= 1;

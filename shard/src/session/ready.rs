@@ -8,16 +8,19 @@ use bytes::Bytes;
 use commucat_proto::control::{self, Ack, Text, UserProfile};
 use commucat_proto::limits::{MAX_CONTROL_PAYLOAD, MAX_RELAYED_PAYLOAD};
 use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Sequence, Title};
+use commucat_storage::api::Wall;
 
 use crate::Shard;
 use crate::delivery::Delivery;
+use crate::directory::Namer;
 use crate::keys::ChannelMap;
 use crate::lane::SHARE_FROM;
 use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, Targets};
-use crate::outbox::Opaque;
+use crate::outbox::{KEEP, Opaque};
 use crate::presence::ONLINE;
 use crate::route::{Cores, Leg, Plan, Route};
 use crate::session::agreed::Agreed;
+use crate::session::calls::SessionCalls;
 use crate::session::group::Asking;
 use crate::session::pending::{Pending, Unacked};
 use crate::session::{Next, State};
@@ -42,6 +45,8 @@ pub(crate) struct Ready {
     /// Channels it has left: nothing more reaches it there until it joins again.
     pub(crate) left: Vec<ChannelId>,
     pub(crate) pending: Pending,
+    /// Calls it takes part in; nearly always none.
+    pub(crate) calls: Option<Box<SessionCalls>>,
     pub(crate) profile: Arc<UserProfile>,
     /// What it last said of itself; `online` until then.
     pub(crate) presence: Text,
@@ -61,6 +66,7 @@ impl Ready {
             members: 0,
             left: Vec::new(),
             pending: Pending::default(),
+            calls: None,
             profile,
             presence: Text::cut(ONLINE),
             agreed: Agreed::default(),
@@ -79,7 +85,11 @@ impl Shard {
             return Next::Go;
         }
         let next = match frame.kind {
+            FrameType::VoiceFrame | FrameType::VideoFrame => self.media(tunnel, frame),
             kind if kind.is_opaque() => self.route(tunnel, frame),
+            FrameType::CallOffer | FrameType::CallAnswer | FrameType::CallEnd | FrameType::CallStats => {
+                self.call_frame(tunnel, frame)
+            }
             FrameType::Join => self.join(tunnel, frame),
             FrameType::Leave => self.leave(tunnel, frame),
             FrameType::Ack => self.client_ack(tunnel, frame),
@@ -107,7 +117,10 @@ impl Shard {
     /// recipients are not settled yet is acknowledged when they are.
     fn resent(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>) {
         let State::Ready(ready) = &tunnel.state else { return };
-        if frame.kind != FrameType::Ack && !ready.pending.contains(frame.sequence) {
+        if frame.kind == FrameType::Ack || ready.pending.contains(frame.sequence) {
+            return;
+        }
+        if !self.acknowledge_call_again(tunnel, frame) {
             self.acknowledge(tunnel, frame.channel, frame.sequence);
         }
     }
@@ -126,9 +139,28 @@ impl Shard {
         self.touch(tunnel);
     }
 
-    fn route(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>) -> Next {
+    /// Whether a frame cannot be taken before others are settled.
+    pub(crate) fn short_of_room(&mut self, tunnel: &Tunnel, length: usize) -> Option<Next> {
         let limits = &self.config.limits;
-        let inflight = self.inflight;
+        let State::Ready(ready) = &tunnel.state else {
+            return Some(Next::End);
+        };
+        let waits = ready.pending.places() >= limits.unacked_frames
+            || (ready.pending.cost() > 0 && ready.pending.cost() + length > limits.unacked_bytes);
+        if waits || (self.inflight > limits.inflight_bytes && ready.pending.waiting() > 0) {
+            return Some(Next::Wait(Stall::Unacked));
+        }
+        if self.inflight > limits.inflight_bytes {
+            self.short_of_credit.push(tunnel.id);
+            return Some(Next::Wait(Stall::Unacked));
+        }
+        None
+    }
+
+    pub(crate) fn route(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>) -> Next {
+        if let Some(wait) = self.short_of_room(tunnel, frame.payload.len()) {
+            return wait;
+        }
         let State::Ready(ready) = &mut tunnel.state else {
             return Next::End;
         };
@@ -136,14 +168,8 @@ impl Shard {
             let detail = format!("channel {} has not been joined", frame.channel.get());
             return self.fail(tunnel, Title::NotJoined, &detail);
         };
-        let waits = ready.pending.places() >= limits.unacked_frames
-            || (ready.pending.cost() > 0 && ready.pending.cost() + frame.payload.len() > limits.unacked_bytes);
-        if waits || (inflight > limits.inflight_bytes && ready.pending.waiting() > 0) {
-            return Next::Wait(Stall::Unacked);
-        }
-        if inflight > limits.inflight_bytes {
-            self.short_of_credit.push(tunnel.id);
-            return Next::Wait(Stall::Unacked);
+        if route.is_dirty(&self.groups) && ready.calls.as_ref().is_some_and(|calls| calls.under_way(None)) {
+            return Next::Wait(Stall::Route);
         }
         let cores = Cores {
             own: self.config.id,
@@ -153,13 +179,7 @@ impl Shard {
             return Next::Wait(Stall::Route);
         }
         if frame.payload.len() > MAX_RELAYED_PAYLOAD {
-            let name = |key: &DeviceKey| {
-                self.directory
-                    .get(*key)
-                    .map(|peer| (peer.device.clone(), Refusal::TooLarge))
-            };
-            let others = route.members(&self.groups).iter().filter(|key| **key != ready.key);
-            let refused = others.filter_map(name).collect();
+            let refused = self.all_too_large(route.members(&self.groups), ready.key);
             self.acknowledge_with(tunnel, frame.channel, frame.sequence, refused);
             return Next::Go;
         }
@@ -176,7 +196,7 @@ impl Shard {
             .iter()
             .map(|device| (device.clone(), Refusal::Federation))
             .collect();
-        let unsettled = self.spread(receipt, frame, &plan, sender);
+        let unsettled = self.spread(receipt, frame, &plan, sender, KEEP);
         let State::Ready(ready) = &mut tunnel.state else {
             return Next::End;
         };
@@ -190,7 +210,7 @@ impl Shard {
             let cost = (frame.payload.len() + RECIPIENT) * unsettled as usize;
             ready
                 .pending
-                .push(frame.sequence, frame.channel, unsettled, cost, refused);
+                .push(frame.sequence, frame.channel, unsettled, cost, refused, None);
             self.inflight += cost;
         } else if refused.is_empty() {
             self.acknowledge(tunnel, frame.channel, frame.sequence);
@@ -202,7 +222,14 @@ impl Shard {
 
     /// Sends one frame to all its recipients but the `sender` of a group: at most one message per shard. Gives how many
     /// are not settled yet.
-    fn spread(&mut self, receipt: Receipt, frame: Frame<'_>, plan: &Plan, sender: Option<DeviceKey>) -> u32 {
+    pub(crate) fn spread(
+        &mut self,
+        receipt: Receipt,
+        frame: Frame<'_>,
+        plan: &Plan,
+        sender: Option<DeviceKey>,
+        keep_until: Wall,
+    ) -> u32 {
         let one = |leg: &Leg| matches!(leg.targets, Targets::One(_));
         let alone = plan.len() <= 1 && plan.iter().all(one);
         let shared = (!alone && frame.payload.len() >= SHARE_FROM).then(|| Bytes::copy_from_slice(frame.payload));
@@ -211,6 +238,7 @@ impl Shard {
             channel: frame.channel,
             payload: frame.payload,
             shared: shared.as_ref(),
+            keep_until,
         };
         let mut unsettled = 0;
         for Leg {
@@ -230,6 +258,7 @@ impl Shard {
                     sent_on: false,
                     targets,
                     payload,
+                    keep_until,
                 };
                 self.mesh.push(*shard, message);
                 continue;
@@ -263,7 +292,12 @@ impl Shard {
         if let State::Ready(ready) = &mut tunnel.state
             && let Some((done, cost)) = ready.pending.settle(receipt.ordinal, count, refused)
         {
-            if let Some(route) = ready.routes.get_mut(&done.channel) {
+            if let Some(said) = &done.said {
+                let done = ready.calls.as_mut().and_then(|calls| calls.settled(said));
+                if let Some((names, channel)) = done {
+                    self.unname(&names, Namer::Route(receipt.tunnel, channel));
+                }
+            } else if let Some(route) = ready.routes.get_mut(&done.channel) {
                 route.outstanding -= 1;
             }
             self.free_inflight(cost);
@@ -271,9 +305,12 @@ impl Shard {
                 sequence,
                 channel,
                 refused,
+                said,
                 ..
             } = done;
-            if refused.is_empty() {
+            if let Some(said) = said {
+                self.acknowledge_call_with(&mut tunnel, channel, sequence, &said, refused);
+            } else if refused.is_empty() {
                 self.acknowledge(&mut tunnel, channel, sequence);
             } else {
                 self.acknowledge_with(&mut tunnel, channel, sequence, refused);
@@ -284,6 +321,12 @@ impl Shard {
         }
         self.touch_if_draining(&mut tunnel);
         self.tunnels.put(tunnel);
+    }
+
+    pub(crate) fn all_too_large(&self, members: &[DeviceKey], sender: DeviceKey) -> Vec<(DeviceId, Refusal)> {
+        let others = members.iter().filter(|key| **key != sender);
+        let known = others.filter_map(|key| self.directory.get(*key));
+        known.map(|peer| (peer.device.clone(), Refusal::TooLarge)).collect()
     }
 
     /// ACKs that name whom the frame could not be kept for (decisions § 3): more than one if they are too many for one.
@@ -350,6 +393,7 @@ impl Refusal {
             Self::StoreUnavailable => "store unavailable",
             Self::TooLarge => "too large",
             Self::Federation => "federation unavailable",
+            Self::Expired => "expired",
         }
     }
 }

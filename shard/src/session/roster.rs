@@ -14,9 +14,9 @@ use crate::session::{Next, State};
 use crate::tunnel::{Stall, Tunnel};
 
 /// The members a JOIN names, sorted out.
-struct Roster {
-    local: Vec<(DeviceKey, DeviceId)>,
-    foreign: Vec<DeviceId>,
+pub(crate) struct Roster {
+    pub(crate) local: Vec<(DeviceKey, DeviceId)>,
+    pub(crate) foreign: Vec<DeviceId>,
 }
 
 impl Shard {
@@ -62,6 +62,7 @@ impl Shard {
         let local: SmallVec<[DeviceKey; 1]> = roster.local.iter().map(|(key, _)| *key).collect();
         ready.members = ready.members - freed + local.len();
         ready.left.retain(|left| *left != channel);
+        ready.calls.iter_mut().for_each(|calls| calls.joined(channel));
         let replaced = ready
             .routes
             .insert(channel, Route::to_members(local, roster.foreign, join.relay));
@@ -108,6 +109,7 @@ impl Shard {
             }
             ready.left.push(channel);
         }
+        ready.calls.iter_mut().for_each(|calls| calls.release(channel));
         let left = tunnel.outbox.leave(channel);
         self.counters.dropped[Drop::Left as usize] += left as u64;
         if let Some(route) = ready.routes.remove(&channel) {
@@ -152,9 +154,11 @@ impl Shard {
                 Namer::Route(tunnel, channel) => {
                     if let Some(tunnel) = self.tunnels.get_mut(tunnel)
                         && let State::Ready(ready) = &mut tunnel.state
-                        && let Some(route) = ready.routes.get_mut(&channel)
                     {
-                        route.mark_dirty();
+                        if let Some(route) = ready.routes.get_mut(&channel) {
+                            route.mark_dirty();
+                        }
+                        ready.calls.iter_mut().for_each(|calls| calls.mark_dirty());
                     }
                 }
             }
@@ -163,7 +167,7 @@ impl Shard {
 }
 
 /// Local members without the sender, each once, under their plain names; and those of other domains.
-fn sort_out(members: &[DeviceId], sender: &DeviceId, domain: &str, hash_key: &[u8; 32]) -> Roster {
+pub(crate) fn sort_out(members: &[DeviceId], sender: &DeviceId, domain: &str, hash_key: &[u8; 32]) -> Roster {
     let mut roster = Roster {
         local: Vec::with_capacity(members.len()),
         foreign: Vec::new(),

@@ -32,6 +32,8 @@ pub(crate) enum Body {
     Error { title: String },
     /// An opaque frame with our mark, and the frame type that the mark tells.
     Marked { key: FrameKey, kind: FrameType },
+    /// CALL_END by the relay itself.
+    Gone { call: String },
     /// PRESENCE, or an opaque frame that only a hostile person can have sent.
     Other,
 }
@@ -65,6 +67,18 @@ pub(crate) enum Fact<'a> {
     },
     /// A client gave a GROUP_INVITE to its connection.
     Invited {
+        session: SessionNo,
+        channel: u32,
+        sequence: u32,
+    },
+    /// The frame that is said next, of this channel, is of a call between these.
+    OfCall {
+        key: FrameKey,
+        call: &'a str,
+        people: &'a [DeviceNo],
+    },
+    /// A client offered or accepted a call on a channel, which it may have left.
+    Speaks {
         session: SessionNo,
         channel: u32,
         sequence: u32,

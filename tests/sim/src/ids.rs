@@ -78,12 +78,45 @@ pub(crate) fn mark(key: FrameKey, kind: FrameType, len: usize) -> Vec<u8> {
     payload
 }
 
-/// The frame that a payload belongs to; none when it carries no whole mark (only hostile people send such).
-pub(crate) fn unmark(payload: &[u8]) -> Option<(FrameKey, FrameType)> {
-    let head = payload.first_chunk::<MARK>()?;
-    if &head[..4] != MAGIC || head[17..] != checksum(payload) {
+/// The same for a control frame of a call: the mark is the last member of the JSON object, which comes without its brace.
+pub(crate) fn mark_json(key: FrameKey, kind: FrameType, mut object: String) -> Vec<u8> {
+    let whole = mark(key, kind, MARK);
+    object.push_str(JSON_MARK);
+    object.push_str(&hex(&whole[..MARK - CHECKSUM]));
+    let sum = hex(&checksum_of(object.as_bytes()));
+    object.push_str(&sum);
+    object.push_str(JSON_END);
+    object.into_bytes()
+}
+
+const JSON_MARK: &str = ",\"mark\":\"";
+const JSON_END: &str = "\"}";
+
+fn unmark_json(payload: &[u8]) -> Option<(FrameKey, FrameType)> {
+    let text = std::str::from_utf8(payload).ok()?.strip_suffix(JSON_END)?;
+    let (body, sum) = text.split_at_checked(text.len().checked_sub(2 * CHECKSUM)?)?;
+    let (object, head) = body.split_at_checked(body.len().checked_sub(2 * (MARK - CHECKSUM))?)?;
+    if !object.ends_with(JSON_MARK) || sum != hex(&checksum_of(body.as_bytes())) {
         return None;
     }
+    let bytes: Vec<u8> = (0..head.len())
+        .step_by(2)
+        .map_while(|at| u8::from_str_radix(head.get(at..at + 2)?, 16).ok())
+        .collect();
+    read_head(bytes.first_chunk()?)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn checksum_of(bytes: &[u8]) -> [u8; CHECKSUM] {
+    let mut sum = [0; CHECKSUM];
+    sum.copy_from_slice(&blake3::hash(bytes).as_bytes()[..CHECKSUM]);
+    sum
+}
+
+fn read_head(head: &[u8; MARK - CHECKSUM]) -> Option<(FrameKey, FrameType)> {
     let word = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let key = FrameKey {
         session: SessionNo(word(4)),
@@ -91,6 +124,18 @@ pub(crate) fn unmark(payload: &[u8]) -> Option<(FrameKey, FrameType)> {
         counter: word(12),
     };
     Some((key, FrameType::from_code(head[16])?))
+}
+
+/// The frame that a payload belongs to; none when it carries no whole mark (only hostile people send such).
+pub(crate) fn unmark(payload: &[u8]) -> Option<(FrameKey, FrameType)> {
+    if payload.first() == Some(&b'{') {
+        return unmark_json(payload);
+    }
+    let head = payload.first_chunk::<MARK>()?;
+    if &head[..4] != MAGIC || head[17..] != checksum(payload) {
+        return None;
+    }
+    read_head(head.first_chunk()?)
 }
 
 fn checksum(payload: &[u8]) -> [u8; CHECKSUM] {
@@ -116,6 +161,12 @@ mod tests {
         let mut payload = mark(key, FrameType::Msg, 300);
         assert_eq!(unmark(&payload), Some((key, FrameType::Msg)));
         payload[299] ^= 1;
+        assert_eq!(unmark(&payload), None);
+        let mut payload = mark_json(key, FrameType::CallEnd, "{\"call_id\":\"c\"".to_owned());
+        assert_eq!(unmark(&payload), Some((key, FrameType::CallEnd)));
+        let json: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(json["call_id"], "c");
+        payload[13] ^= 1;
         assert_eq!(unmark(&payload), None);
     }
 }

@@ -192,6 +192,17 @@ impl Weather {
         }
     }
 
+    /// Whether every frame for somebody who is away is kept until it comes for it.
+    pub(crate) fn keeps_everything(&self) -> bool {
+        let usual = Limits::default();
+        self.store_fails == Rate::NEVER
+            && self.wall_steps == 0
+            && self.port >= 4_096
+            && self.inbox == InboxLimits::default()
+            && self.limits.relay_ttl == usual.relay_ttl
+            && self.limits.call_offer_ttl >= Duration::from_secs(60)
+    }
+
     /// The same world when everything has healed: no new faults, short delays, room in the port.
     pub(crate) fn healed(&self) -> Self {
         Self {
@@ -256,6 +267,9 @@ fn draw_limits(dice: &mut Dice) -> Limits {
         limits.head_timeout = Duration::from_millis(200);
         limits.frame_timeout = Duration::from_millis(400);
     }
+    limits.session_calls = *dice.pick(&[2, 4, 16]);
+    limits.call_offer_ttl = Duration::from_millis(*dice.pick(&[200, 5_000, 60_000]));
+    limits.call_linger = Duration::from_millis(*dice.pick(&[1, 200, 10_000]));
     limits.store_retry = Duration::from_millis(dice.between(1, 250));
     limits
 }

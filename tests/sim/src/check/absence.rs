@@ -51,6 +51,11 @@ impl Absences {
                 session,
                 channel,
                 sequence,
+            }
+            | Fact::Speaks {
+                session,
+                channel,
+                sequence,
             } => {
                 self.joining.insert((*session, *sequence), *channel);
             }

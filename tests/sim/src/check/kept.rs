@@ -214,7 +214,11 @@ impl Checker for Kept {
                 let sent = Sent {
                     kind: *kind,
                     at: known.at,
-                    roster: roster.to_vec(),
+                    // An answer or an end may have crossed the end of its call, and is for nobody then.
+                    roster: match kind {
+                        FrameType::CallAnswer | FrameType::CallEnd => Vec::new(),
+                        _ => roster.to_vec(),
+                    },
                     acked: false,
                     rejected: BTreeSet::new(),
                     fates: BTreeMap::new(),

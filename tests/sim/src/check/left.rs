@@ -23,7 +23,7 @@ impl Checker for Left {
             } => {
                 self.leaving.insert((*session, *sequence), *channel);
             }
-            Fact::Joined { session, channel, .. } => {
+            Fact::Joined { session, channel, .. } | Fact::Speaks { session, channel, .. } => {
                 self.gone.remove(&(*session, *channel));
                 self.leaving.retain(|(of, _), on| of != session || on != channel);
             }

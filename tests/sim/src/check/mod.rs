@@ -2,6 +2,7 @@
 
 mod absence;
 mod bytes;
+mod calls;
 mod kept;
 mod left;
 mod order;
@@ -97,6 +98,7 @@ impl Checkers {
                 Box::new(roster::Roster::default()),
                 Box::new(order::Order::default()),
                 Box::new(left::Left::default()),
+                Box::new(calls::Calls::default()),
                 Box::new(refused::Refused::default()),
                 Box::new(sequences::Sequences::default()),
                 Box::new(sessions::Sessions::default()),

@@ -31,7 +31,7 @@ impl Refused {
         let healed = self.healed_at.is_some_and(|healed| healed < since);
         // A queue and an inbox may both be too small for what everybody says at once; and where somebody of another
         // domain is refused as well, the reason is theirs.
-        let excused = matches!(reason, "inbox full" | "federation unavailable");
+        let excused = matches!(reason, "inbox full" | "federation unavailable" | "expired");
         if known && healed && !excused && self.honest.contains(&device) {
             let text = format!("a frame for {device} is refused ({reason}), and nothing fails any more");
             return Err(Violation::new("refused", text));

@@ -65,7 +65,7 @@ impl People {
         if ground.ring.unread(no) > PATIENCE {
             return Ok(());
         }
-        match self.dice.weighted(&[80, 10, 2, ground.weather.gather, 4]) {
+        match self.dice.weighted(&[80, 10, 2, ground.weather.gather, 12, 4]) {
             0 => {
                 for _ in 0..1 + self.dice.skewed(ground.weather.burst) {
                     self.say(no, ground)?;
@@ -74,6 +74,7 @@ impl People {
             1 => self.join(no, ground)?,
             2 => self.leave(no, ground)?,
             3 => self.gather(no, ground)?,
+            4 => self.call(no, ground)?,
             _ => self.say_again(no, ground)?,
         }
         self.transmit(no, ground);
@@ -91,7 +92,10 @@ impl People {
         }
         let channel = *self.dice.pick(&joined);
         let weights = KINDS.map(|(_, weight)| weight);
-        let (kind, _) = KINDS[self.dice.weighted(&weights)];
+        let (mut kind, _) = KINDS[self.dice.weighted(&weights)];
+        if matches!(kind, FrameType::VoiceFrame | FrameType::VideoFrame) && session.calls.met(channel) {
+            kind = FrameType::Typing;
+        }
         let len = if self.dice.happens(ground.weather.huge) {
             self.dice.below(ground.weather.huge_len as u64)
         } else {
@@ -180,6 +184,9 @@ impl People {
             return Ok(());
         }
         let channel = *self.dice.pick(&joined);
+        if session.calls.carried_by(channel) {
+            return Ok(());
+        }
         let Some(sequence) = session.client.leave(channel) else {
             return Ok(());
         };

@@ -14,7 +14,11 @@ pub(super) enum News {
     /// Our frame has been acknowledged, for everybody or not.
     Ack { number: u32, whole: bool },
     /// Somebody's frame, or PRESENCE.
-    Frame { payload: Vec<u8> },
+    Frame {
+        kind: FrameType,
+        channel: u32,
+        payload: Vec<u8>,
+    },
     /// An ERROR, an HTTP refusal, or the client's own judgement of what it read.
     Refused(String),
     /// The relay ended the tunnel.
@@ -147,6 +151,8 @@ fn tell(event: &Event<'_>, news: &mut Vec<News>) {
     match event {
         Event::Ready(_) => news.push(News::Ready),
         Event::Frame(frame) => news.push(News::Frame {
+            kind: frame.kind,
+            channel: frame.channel.get(),
             payload: frame.payload.to_vec(),
         }),
         Event::Acknowledged { from, to, body, .. } => {

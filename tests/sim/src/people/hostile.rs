@@ -9,7 +9,11 @@ use crate::ground::Ground;
 use crate::ids::SessionNo;
 
 /// Control payloads that a relay must not trip over.
-const PAYLOADS: [&[u8]; 10] = [
+const PAYLOADS: [&[u8]; 14] = [
+    b"{\"call_id\":\"call-1-1\",\"accept\":true}",
+    b"{\"call_id\":\"call-2-1\",\"reason\":\"hangup\"}",
+    b"{\"call_id\":\"call-3-1\",\"from\":\"device-0\",\"to\":[\"device-1\"]}",
+    b"{\"call_id\":\"call-4-1\",\"direction\":\"send\"}",
     b"",
     b"{",
     b"null",

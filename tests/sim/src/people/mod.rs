@@ -3,6 +3,7 @@
 //! Everything they do goes through the real client, but for what hostile ones write between its bytes.
 
 mod act;
+mod calls;
 mod client;
 mod groups;
 mod hostile;
@@ -57,6 +58,8 @@ pub(crate) struct People {
     sessions: BTreeMap<SessionNo, Session>,
     groups: Groups,
     dialled: u32,
+    /// Nothing that is kept for somebody can be refused or lapse: the end of a call always arrives.
+    ends_arrive: bool,
     pub(crate) mood: Mood,
     dice: Dice,
 }
@@ -86,6 +89,7 @@ impl People {
             sessions: BTreeMap::new(),
             groups: Groups::default(),
             dialled: 0,
+            ends_arrive: ground.weather.keeps_everything(),
             mood: Mood::Lively,
             dice,
         }
@@ -238,7 +242,10 @@ impl People {
                         self.groups.done(deed);
                     }
                 }
-                News::Frame { payload } => keys.extend(ids::unmark(&payload).map(|(key, _)| key)),
+                News::Frame { kind, channel, payload } => {
+                    keys.extend(ids::unmark(&payload).map(|(key, _)| key));
+                    session.calls.hear(kind, channel, &payload);
+                }
                 News::Refused(problem) => self.refused(no, &problem, ground)?,
                 News::Ended => {
                     // The tunnel is over; a client has no other use for the connection.
@@ -260,7 +267,8 @@ impl People {
         ground.ring.finish(no, &ground.weather, &mut ground.agenda);
         let hostile = self.persons[usize::from(session.device.0)].hostile;
         let expected = session.trespasses && problem.starts_with("Not A Member (403)");
-        if hostile || session.tampered || expected || client::excusable(problem) {
+        let late = session.calls.late_answer && problem.starts_with("Not A Participant (403)");
+        if hostile || session.tampered || expected || late || client::excusable(problem) {
             return Ok(());
         }
         Err(Violation::new(
@@ -343,6 +351,11 @@ impl People {
             };
             if !session.ready {
                 return Some(format!("{only} of device-{no} never became ready"));
+            }
+            if self.ends_arrive
+                && let Some(what) = self.unended(session)
+            {
+                return Some(what);
             }
             if let Some((number, what)) = session.waiting.first_key_value() {
                 return Some(format!("{only} of device-{no} waits for the ACK of {what} {number}"));

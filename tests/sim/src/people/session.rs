@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use commucat_client::HttpVersion;
 use commucat_proto::FrameType;
 
+use super::calls::Calls;
 use super::client::Client;
 use super::groups::Deed;
 use crate::ids::{DeviceNo, FrameKey, SessionNo};
@@ -44,6 +45,7 @@ pub(crate) struct Session {
     pub(crate) understood: VecDeque<FrameKey>,
     pub(crate) channels: BTreeMap<u32, Channel>,
     pub(crate) spoken: Vec<Spoken>,
+    pub(crate) calls: Calls,
     /// Sequences that wait for their ACK.
     pub(crate) waiting: BTreeMap<u32, &'static str>,
     /// What some of them will have done.
@@ -70,6 +72,7 @@ impl Session {
             understood: VecDeque::new(),
             channels: BTreeMap::new(),
             spoken: Vec::new(),
+            calls: Calls::default(),
             waiting: BTreeMap::new(),
             deeds: BTreeMap::new(),
             ready: false,

@@ -148,6 +148,15 @@ fn read_body(kind: FrameType, payload: &[u8]) -> Result<Body, TapError> {
                 None => return Err(TapError::Frame("an ACK acknowledges nothing")),
             }
         }
+        FrameType::CallEnd => {
+            let end = json()?;
+            match end["call_id"].as_str() {
+                Some(call) if end["metadata"]["system"] == true && end["reason"] == "failure" => {
+                    Body::Gone { call: call.to_owned() }
+                }
+                _ => Body::Other,
+            }
+        }
         _ => Body::Other,
     })
 }
