@@ -109,6 +109,7 @@ impl Shard {
             phase: Phase::Open,
             outbox: Outbox::default(),
             unparsed: Vec::new(),
+            sealed: None,
             stalled: None,
             owed_credit: 0,
             unparsed_counted: 0,
