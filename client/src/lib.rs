@@ -24,7 +24,7 @@ pub mod session;
 pub mod tls;
 
 pub use commucat_crypto::{Entropy, Pattern, PublicKey, StaticKey};
-pub use config::Config;
+pub use config::{Acks, Config};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use entropy::OsEntropy;
