@@ -4,6 +4,7 @@
 
 mod act;
 mod client;
+mod confirm;
 mod hostile;
 mod session;
 
@@ -121,13 +122,14 @@ impl People {
         let shard = self.dice.below(u64::from(self.shards)) as u16;
         let entropy = Dice::new(self.seed, "client", u64::from(no.0));
         let two = self.dice.below(2) == 0;
+        let by_hand = self.dice.below(2) == 0;
         let server = self.server;
         let person = self.person(device);
         person.sessions.push(no);
         let hostile = person.hostile;
-        let client =
-            Client::new(device, &person.key, server, two, entropy).map_err(|error| Violation::new("client", error))?;
-        self.sessions.insert(no, Session::new(no, device, client, two));
+        let client = Client::new(device, &person.key, server, two, by_hand, entropy)
+            .map_err(|error| Violation::new("client", error))?;
+        self.sessions.insert(no, Session::new(no, device, client, two, by_hand));
         ground.fact(&Fact::Dialled {
             session: no,
             device,
@@ -199,6 +201,7 @@ impl People {
             }
         }
         let news = session.client.receive(bytes);
+        self.confirm_heard(no, &news, ground)?;
         let understood = self.understand(no, news, ground)?;
         let Some(session) = self.sessions.get_mut(&no) else {
             return Ok(());
@@ -231,7 +234,7 @@ impl People {
                 News::Ack(number) => {
                     session.waiting.remove(&number);
                 }
-                News::Frame { payload } => keys.extend(ids::unmark(&payload).map(|(key, _)| key)),
+                News::Frame { payload, .. } => keys.extend(ids::unmark(&payload).map(|(key, _)| key)),
                 News::Refused(problem) => self.refused(no, &problem, ground)?,
                 News::Ended => {
                     // The tunnel is over; a client has no other use for the connection.
@@ -298,6 +301,11 @@ impl People {
         for no in sessions {
             self.over(*no, ground);
         }
+    }
+
+    /// What a tap on this session's wire has to know.
+    pub(crate) fn hello(&self, no: SessionNo) -> Option<commucat_crypto::InitiatorHello> {
+        self.sessions.get(&no)?.secrets.hello()
     }
 
     /// Whether the device wants to be connected.
