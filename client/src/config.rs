@@ -6,6 +6,17 @@ use commucat_proto::control::UserClaim;
 
 use crate::http::HttpVersion;
 
+/// When the relay hears that a frame has arrived (`delivery-ack`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acks {
+    /// By itself, once the application has taken the frame: when it asks for the event after it, or closes. What was taken
+    /// of one read is acknowledged together.
+    #[default]
+    Taken,
+    /// When the application says so by [`crate::Connection::acknowledge`], or never.
+    ByHand,
+}
+
 /// Everything a [`crate::Connection`] needs to know before its first byte.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -33,6 +44,8 @@ pub struct Config {
     pub secure: bool,
     /// W3C trace context for the relay's logs.
     pub traceparent: Option<String>,
+    /// Who acknowledges frames, where `delivery-ack` is offered and accepted.
+    pub acks: Acks,
     /// Send HELLO along with the request instead of waiting for its `200`: one round trip less. The specification lets
     /// frames flow once the `200` is there, so it is off by default.
     pub eager: bool,
@@ -55,6 +68,7 @@ impl Config {
             authority: String::new(),
             secure: true,
             traceparent: None,
+            acks: Acks::Taken,
             eager: false,
         }
     }

@@ -1,6 +1,6 @@
 //! What ends a session on our side. What the relay says (an ERROR frame, a refusal) is an event, not one of these.
 
-use commucat_crypto::NoiseError;
+use commucat_crypto::{NoiseError, NoiseStageError};
 use commucat_proto::{Diagnostic, FrameType, Sequence};
 
 use crate::http::HttpError;
@@ -21,6 +21,9 @@ pub enum ClientError {
     /// The server did not prove the key that was expected of it.
     #[error("the Noise handshake failed: {0}; is the server key right?")]
     Noise(#[from] NoiseError),
+    /// What came inside `noise-transport` was not sealed by the server, or no more can be sealed.
+    #[error("noise-transport failed: {0}")]
+    Sealed(#[from] NoiseStageError),
     /// AUTH contradicts itself, or what was asked for.
     #[error("the server's AUTH is not acceptable: {0}")]
     Auth(&'static str),

@@ -28,7 +28,7 @@ mod websocket;
 
 pub use call::Signal;
 pub use commucat_crypto::{Entropy, Pattern, PublicKey, StaticKey};
-pub use config::Config;
+pub use config::{Acks, Config};
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use entropy::OsEntropy;

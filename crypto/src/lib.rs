@@ -34,4 +34,4 @@ pub use initiator::{Initiator, InitiatorHello, InitiatorReady};
 pub use key::{KeyTextError, PublicKey, StaticKey};
 pub use pattern::{DEFAULT_PROLOGUE, MAX_MESSAGE, MAX_PLAINTEXT, Pattern};
 pub use responder::{Responder, ResponderAwait, ResponderHello};
-pub use stage::{NoiseStage, NoiseStageError};
+pub use stage::{NoiseStage, NoiseStageError, Unsealed};

@@ -126,12 +126,13 @@ impl ChaChaPoly {
     fn cipher(&self) -> ChaCha20Poly1305 {
         ChaCha20Poly1305::new((&*self.0).into())
     }
+}
 
-    fn nonce(counter: u64) -> Nonce {
-        let mut nonce = Nonce::default();
-        nonce[4..].copy_from_slice(&counter.to_le_bytes());
-        nonce
-    }
+/// The counter as ChaCha20-Poly1305 takes it.
+pub(crate) fn nonce(counter: u64) -> Nonce {
+    let mut nonce = Nonce::default();
+    nonce[4..].copy_from_slice(&counter.to_le_bytes());
+    nonce
 }
 
 impl Cipher for ChaChaPoly {
@@ -148,7 +149,7 @@ impl Cipher for ChaChaPoly {
         text.copy_from_slice(plaintext);
         let tag = self
             .cipher()
-            .encrypt_in_place_detached(&Self::nonce(counter), authtext, text)
+            .encrypt_in_place_detached(&nonce(counter), authtext, text)
             .expect("a Noise message is far below the cipher's limit");
         rest[..TAG_LEN].copy_from_slice(&tag);
         plaintext.len() + TAG_LEN
@@ -159,7 +160,7 @@ impl Cipher for ChaChaPoly {
         let out = out.get_mut(..text.len()).ok_or(snow::Error::Decrypt)?;
         out.copy_from_slice(text);
         self.cipher()
-            .decrypt_in_place_detached(&Self::nonce(counter), authtext, out, tag.into())
+            .decrypt_in_place_detached(&nonce(counter), authtext, out, tag.into())
             .map_err(|_| snow::Error::Decrypt)?;
         Ok(out.len())
     }

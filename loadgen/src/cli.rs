@@ -110,6 +110,42 @@ impl From<Noise> for Pattern {
     }
 }
 
+/// Extensions of the protocol that sessions offer.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Offer {
+    /// Offer to acknowledge many frames at once (the ack-range extension).
+    #[arg(long)]
+    pub(crate) ack_range: bool,
+    /// Offer to acknowledge to the relay what is received (the delivery-ack extension).
+    #[arg(long)]
+    pub(crate) delivery_ack: bool,
+    /// Offer to send every frame inside Noise messages, within TLS (the noise-transport extension).
+    #[arg(long)]
+    pub(crate) noise_transport: bool,
+}
+
+impl Offer {
+    /// For those who take whatever the relay has.
+    pub(crate) const EVERYTHING: Self = Self {
+        ack_range: true,
+        delivery_ack: true,
+        noise_transport: true,
+    };
+
+    /// As HELLO has it.
+    pub(crate) fn capabilities(self) -> Vec<String> {
+        [
+            (self.ack_range, "ack-range"),
+            (self.delivery_ack, "delivery-ack"),
+            (self.noise_transport, "noise-transport"),
+        ]
+        .into_iter()
+        .filter(|(offered, _)| *offered)
+        .map(|(_, name)| name.to_owned())
+        .collect()
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Chat {
     /// Who you are: the same name on the same machine is the same device again.
@@ -157,9 +193,8 @@ pub(crate) struct Run {
     /// Send in both directions of each pair.
     #[arg(long)]
     pub(crate) both: bool,
-    /// Offer the relay to acknowledge many frames at once (the ack-range extension).
-    #[arg(long)]
-    pub(crate) ack_range: bool,
+    #[command(flatten)]
+    pub(crate) offer: Offer,
     /// Messages per second of all pairs together, on a schedule that does not wait for deliveries. What is due leaves by a
     /// tick of one millisecond, and the wait for the tick is part of the latency.
     #[arg(long, value_name = "N")]
@@ -191,6 +226,8 @@ pub(crate) struct Idle {
     /// Handshakes under way at once.
     #[arg(long, default_value_t = 64)]
     pub(crate) concurrency: usize,
+    #[command(flatten)]
+    pub(crate) offer: Offer,
     /// Start a relay for this: commucat-server beside this program, with an empty data directory.
     #[arg(long, conflicts_with_all = ["url", "insecure", "ca", "server_key"])]
     pub(crate) spawn: bool,

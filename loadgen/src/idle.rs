@@ -14,7 +14,7 @@ use commucat_proto::DeviceId;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::cli::Idle;
+use crate::cli::{Idle, Offer};
 use crate::error::LoadError;
 use crate::limits::{IDLE_READ, PER_SOURCE, TICK};
 use crate::net::{self, Handler, establish};
@@ -175,11 +175,11 @@ async fn hold(arguments: Idle, target: Target, shared: Arc<Shared>) -> Result<()
     let openers: Vec<_> = (0..arguments.concurrency.max(1))
         .map(|_| {
             let (target, next, shared) = (Rc::clone(&target), Rc::clone(&next), Arc::clone(&shared));
-            let total = arguments.connections;
+            let (total, offer) = (arguments.connections, arguments.offer);
             monoio::spawn(async move {
                 while next.get() < total && !shared.done.load(Ordering::Relaxed) {
                     let index = next.replace(next.get() + 1);
-                    open(run, index, &target, &shared).await?;
+                    open(run, index, offer, &target, &shared).await?;
                 }
                 Ok::<_, LoadError>(())
             })
@@ -194,10 +194,11 @@ async fn hold(arguments: Idle, target: Target, shared: Arc<Shared>) -> Result<()
     Ok(())
 }
 
-async fn open(run: u64, index: usize, target: &Target, shared: &Arc<Shared>) -> Result<(), LoadError> {
+async fn open(run: u64, index: usize, offer: Offer, target: &Target, shared: &Arc<Shared>) -> Result<(), LoadError> {
     let device =
         DeviceId::parse(&format!("idle-{run:016x}-{index}")).map_err(|error| LoadError::Argument(error.to_string()))?;
-    let config = target.config(device, StaticKey::generate(&mut OsEntropy));
+    let mut config = target.config(device, StaticKey::generate(&mut OsEntropy));
+    config.capabilities = offer.capabilities();
     let loopback = target.endpoint.host.parse() == Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let session = establish(target, config, loopback.then(|| source(index))).await?;
     shared.established.fetch_add(1, Ordering::Relaxed);

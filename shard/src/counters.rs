@@ -71,6 +71,8 @@ pub struct Counters {
     pub delivered: u64,
     /// Frames that went to a home because the recipient's queue could not take them.
     pub spilled: u64,
+    /// Times a live session's queue was full, and went to its inbox.
+    pub overflows: u64,
     /// Frames handed to the store.
     pub appended: u64,
     /// Frames the store could not keep, told to their senders.

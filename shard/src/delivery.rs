@@ -153,6 +153,7 @@ impl Shard {
             ready.delivery.mode = Mode::Spilling;
             ready.delivery.returned = true;
             let key = ready.key;
+            self.counters.overflows += u64::from(from == Mode::Live);
             let each = |frame: Opaque<'_>| self.return_home(key, None, frame);
             match from {
                 Mode::Live => tunnel.outbox.spill(each),
@@ -190,8 +191,20 @@ impl Shard {
 
     /// Asks the home for stored rows, when there is room and no question is open.
     pub(crate) fn fetch(&mut self, id: TunnelId) {
+        let live =
+            |tunnel: &mut Tunnel| !matches!(&tunnel.state, State::Ready(ready) if ready.delivery.mode != Mode::Live);
+        if self.tunnels.get_mut(id).is_none_or(live) {
+            return;
+        }
+        if let Some(mut tunnel) = self.tunnels.take(id) {
+            self.fetch_for(&mut tunnel);
+            self.tunnels.put(tunnel);
+        }
+    }
+
+    /// The same for a tunnel that is being worked on.
+    pub(crate) fn fetch_for(&mut self, tunnel: &mut Tunnel) {
         let shards = self.config.shards;
-        let Some(tunnel) = self.tunnels.get_mut(id) else { return };
         let State::Ready(ready) = &mut tunnel.state else { return };
         if tunnel.phase != Phase::Open || ready.delivery.mode == Mode::Live || ready.delivery.fetching {
             return;
@@ -247,7 +260,7 @@ impl Shard {
         self.fetch(id);
     }
 
-    /// The kernel has taken stored rows up to this one.
+    /// Stored rows up to this one have arrived: the kernel has taken them, or the client has acknowledged them.
     pub(crate) fn rows_arrived(&mut self, device: DeviceKey, upto: RowId) {
         self.mesh
             .push(device.home(self.config.shards), Message::Delivered { device, upto });
@@ -264,6 +277,9 @@ impl Shard {
                 profile,
                 agreed,
             } = *attaching;
+            if agreed.delivery_ack {
+                tunnel.outbox.await_acks();
+            }
             tunnel.state = State::Ready(Box::new(Ready {
                 agreed,
                 ..Ready::new(device, key, epoch, Arc::clone(&profile))

@@ -54,8 +54,19 @@ pub(crate) struct Record {
     pub(crate) body: Body,
     /// Nobody wants it any more: it only keeps its place, for the row it may stand for.
     pub(crate) skipped: bool,
+    /// The client has acknowledged it; it waits for what stands before it (`delivery-ack`).
+    pub(crate) arrived: bool,
+    /// It has begun to leave and was stored as well when the queue spilled; `row` is set when the row comes back.
+    pub(crate) copied: bool,
     /// Where its inline payload begins, counted in inline bytes ever queued.
     at: u64,
+}
+
+impl Record {
+    /// Stored as well, and its row has not come back.
+    pub(crate) fn is_unclaimed(&self) -> bool {
+        self.copied && self.row.is_none()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -100,6 +111,18 @@ impl Lane {
         skipped
     }
 
+    pub(crate) fn set_arrived(&mut self, index: usize) {
+        if let Some(record) = self.records.get_mut(index) {
+            record.arrived = true;
+        }
+    }
+
+    pub(crate) fn set_copied(&mut self, index: usize, copied: bool) {
+        if let Some(record) = self.records.get_mut(index) {
+            record.copied = copied;
+        }
+    }
+
     pub(crate) fn set_row(&mut self, index: usize, row: RowId) {
         if let Some(record) = self.records.get_mut(index) {
             record.row = Some(row);
@@ -141,6 +164,8 @@ impl Lane {
             keep_until: frame.keep_until,
             body,
             skipped: false,
+            arrived: false,
+            copied: false,
             at,
         });
     }

@@ -14,6 +14,7 @@
 //! 4 KiB is copied from the kernel's buffer into the recipient's outbox and from there into the turn's plain text, which
 //! is sealed into the send buffer; between cores once more, into the batch. Larger ones with several recipients are counted.
 
+mod awaiting;
 mod calls;
 pub mod clock;
 pub mod config;
@@ -34,6 +35,7 @@ mod pool;
 mod presence;
 mod ranges;
 mod route;
+mod sealed;
 mod session;
 mod store_desk;
 mod timer;
@@ -113,6 +115,8 @@ pub struct Shard {
     fx: Effects,
     buffers: Buffers,
     scratch: Vec<u8>,
+    /// What was in one Noise message.
+    opened: Vec<u8>,
     plain: Vec<u8>,
     counters: Counters,
 }
@@ -169,6 +173,7 @@ impl Shard {
             plain: Buffers::default().lease(),
             buffers: Buffers::default(),
             scratch: Vec::new(),
+            opened: Vec::new(),
             counters: Counters::default(),
         }
     }

@@ -1,7 +1,8 @@
 //! What one session still has to receive: three lanes, numbered only as they leave.
 //!
 //! - *control*: ACK, ERROR, PRESENCE; leaves first, is never stored.
-//! - *bulk*: storable frames. Kept until the kernel has taken them, so that a connection's end loses none.
+//! - *bulk*: storable frames. Kept until the kernel has taken them, or with `delivery-ack` until the client has
+//!   acknowledged them, so that a connection's end loses none.
 //! - *media*: voice, video, typing; the oldest is dropped when the lane is full.
 //!
 //! Bulk and media leave in the order in which they came (each carries a stamp); control overtakes both. A fourth
@@ -10,14 +11,18 @@
 //! Invariant: `bytes()` is at most `outbox_bytes`, or one frame of any size, plus `media_bytes` and `control_bytes`.
 //! A payload is copied here once (small) or counted (large), and copied once more by `fill`.
 
+mod copies;
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use commucat_proto::frame::{MAX_HEADER, write_header};
 use commucat_proto::{ChannelId, FrameType, Sequence};
 use commucat_storage::api::{RowId, Wall};
 
+use crate::awaiting::Awaiting;
 use crate::lane::{Body, Lane, Record};
 use crate::limits::Limits;
 use crate::ranges::{Ranges, Run};
@@ -77,11 +82,16 @@ pub(crate) struct Outbox {
     stamp: u64,
     last_sequence: u32,
     partial: Option<Partial>,
-    /// Whole bulk records at the front that the kernel has and has not completed.
+    /// Whole bulk records at the front that have left and are not known to have arrived.
     in_flight: usize,
+    /// With `delivery-ack`: their sequences.
+    awaiting: Option<Box<Awaiting>>,
     /// Likenesses of the frames at the front that were stored as well when the queue spilled, and whose rows have not
     /// come back.
     copied: VecDeque<u64>,
+    /// How many of those frames still stand in bulk, and how far the first of them is from the front at least.
+    unclaimed: usize,
+    unclaimed_from: usize,
     /// The one number that is kept for the last ERROR may be used.
     exhausted: bool,
 }
@@ -199,6 +209,9 @@ impl Outbox {
         for lane in [&mut self.control, &mut self.bulk, &mut self.media, &mut self.held] {
             lane.slim();
         }
+        if let Some(awaiting) = &mut self.awaiting {
+            awaiting.slim();
+        }
     }
 
     /// Whether `fill` would write anything.
@@ -210,9 +223,23 @@ impl Outbox {
             || self.bulk.len() > self.in_flight
     }
 
-    /// Nothing unsent, nothing unfinished.
+    /// Nothing unsent, nothing that the kernel has not finished.
     pub(crate) fn is_quiet(&self) -> bool {
-        !self.has_unsent() && self.in_flight == 0
+        let finished = match &self.awaiting {
+            None => self.in_flight == 0,
+            Some(awaiting) => !awaiting.with_kernel,
+        };
+        finished && !self.has_unsent()
+    }
+
+    /// Frames that have left and are not known to have arrived.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// From here on a frame is kept until the client acknowledges it (`delivery-ack`, decisions § 3).
+    pub(crate) fn await_acks(&mut self) {
+        self.awaiting = Some(Box::default());
     }
 
     fn choose(&self) -> Option<Which> {
@@ -281,44 +308,71 @@ impl Outbox {
             match lane {
                 Which::Control => self.control.pop(),
                 Which::Media => self.media.pop(),
-                Which::Bulk => self.in_flight += 1,
+                Which::Bulk => {
+                    self.in_flight += 1;
+                    if let Some(awaiting) = &mut self.awaiting {
+                        awaiting.left(sequence);
+                    }
+                }
             }
         }
         Filled::Good
     }
 
-    /// The kernel has taken everything `fill` wrote. Returns the last stored row among it.
-    pub(crate) fn completed(&mut self) -> Option<RowId> {
+    /// The kernel has taken everything `fill` wrote, except for the last `but` frames. Returns the last stored row among
+    /// what is known to have arrived by that: nothing, where the client acknowledges.
+    pub(crate) fn completed(&mut self, but: usize) -> Option<RowId> {
+        if let Some(awaiting) = &mut self.awaiting {
+            awaiting.with_kernel = but > 0;
+            return None;
+        }
+        let but = but.min(self.in_flight);
         let mut row = None;
-        for _ in 0..std::mem::take(&mut self.in_flight) {
-            row = self.bulk.get(0).and_then(|record| record.row).or(row);
-            self.bulk.pop();
+        for _ in but..std::mem::replace(&mut self.in_flight, but) {
+            if let Some(found) = self.bulk.get(0).and_then(|record| record.row) {
+                row = row.max(Some(found));
+            }
+            self.pop_bulk();
         }
         row
     }
 
-    /// Whole or begun bulk records at the front that the kernel may have and has not completed.
-    fn begun(&self) -> usize {
-        self.in_flight + usize::from(matches!(self.partial, Some(Partial { lane: Which::Bulk, .. })))
+    /// The client has these frames of `channel`. What it names and is not waited for, because it has been acknowledged
+    /// before, was never sent, or is of another channel or no storable type, is passed over. Returns the last stored row
+    /// that it has together with everything before it.
+    pub(crate) fn acknowledged(&mut self, channel: ChannelId, from: Sequence, to: Sequence) -> Option<RowId> {
+        let awaiting = self.awaiting.as_mut()?;
+        for index in awaiting.within(from, to) {
+            if self.bulk.get(index).is_some_and(|record| record.channel == channel) {
+                self.bulk.set_arrived(index);
+            }
+        }
+        let mut row = None;
+        while self.in_flight > 0
+            && let Some(record) = self.bulk.get(0).filter(|record| record.arrived || record.skipped)
+        {
+            row = record.row.max(row);
+            self.pop_bulk();
+            self.in_flight -= 1;
+            if let Some(awaiting) = &mut self.awaiting {
+                awaiting.arrived();
+            }
+        }
+        row
     }
 
-    /// Gives every live storable frame that is not known to have arrived, in order. Returns the likenesses of those that
-    /// have begun to leave.
-    fn give_back(&self, mut each: impl FnMut(Opaque<'_>)) -> VecDeque<u64> {
-        let begun = self.begun();
-        let mut copied = VecDeque::new();
-        for index in 0..self.bulk.len() {
-            self.bulk.with(index, |record, payload| {
-                if record.row.is_none() && !record.skipped {
-                    let frame = opaque(record, payload);
-                    if index < begun {
-                        copied.push_back(likeness(frame));
-                    }
-                    each(frame);
-                }
-            });
+    fn pop_bulk(&mut self) {
+        if self.unclaimed > 0 {
+            let unclaimed = self.bulk.get(0).is_some_and(Record::is_unclaimed);
+            self.unclaimed -= usize::from(unclaimed);
+            self.unclaimed_from = self.unclaimed_from.saturating_sub(1);
         }
-        copied
+        self.bulk.pop();
+    }
+
+    /// Whole or begun bulk records at the front that may have left and are not known to have arrived.
+    fn begun(&self) -> usize {
+        self.in_flight + usize::from(matches!(self.partial, Some(Partial { lane: Which::Bulk, .. })))
     }
 
     /// Keeps of the media lane only what has begun to leave.
@@ -327,67 +381,6 @@ impl Outbox {
             self.partial,
             Some(Partial { lane: Which::Media, .. })
         )));
-    }
-
-    /// The queue is full: everything live goes to the inbox, so that what is stored from now on stands behind it. What
-    /// has begun to leave is stored as well, and `copied` is set: its rows come first in the next replay.
-    pub(crate) fn spill(&mut self, each: impl FnMut(Opaque<'_>)) {
-        self.copied = self.give_back(each);
-        // Stored rows stand before everything live, and the home will not send them again.
-        let rows = (0..self.bulk.len()).take_while(|at| self.bulk.get(*at).is_some_and(|record| record.row.is_some()));
-        let keep = rows.count().max(self.begun());
-        self.bulk.truncate(keep);
-        self.cut_media();
-    }
-
-    /// A replayed row: queued, or recognised as a frame that has begun to leave already. Says whether it has arrived.
-    pub(crate) fn push_row(&mut self, frame: Opaque<'_>, row: RowId, left: bool) -> bool {
-        if !self.copied.is_empty() {
-            // Copies whose rows have expired in the inbox are missing: those before the one that matches, or all.
-            let like = likeness(frame);
-            let expired = self.copied.iter().position(|copy| *copy == like);
-            for _ in 0..expired.unwrap_or(self.copied.len()) {
-                self.claim_copy(RowId::default());
-            }
-            if expired.is_some() {
-                return self.claim_copy(row);
-            }
-        }
-        let at = self.bulk.len();
-        self.push_bulk(frame, Some(row));
-        if left {
-            self.bulk.skip(frame.channel, at);
-        }
-        false
-    }
-
-    /// Gives the first copy its row; says whether its frame has arrived already.
-    fn claim_copy(&mut self, row: RowId) -> bool {
-        let unclaimed = |index: &usize| {
-            let record = self.bulk.get(*index);
-            record.is_some_and(|record| record.row.is_none() && !record.skipped)
-        };
-        let still: Vec<usize> = (0..self.bulk.len()).filter(unclaimed).collect();
-        let arrived = still.len() < self.copied.len();
-        self.copied.pop_front();
-        if !arrived && let Some(index) = still.first() {
-            self.bulk.set_row(*index, row);
-        }
-        arrived
-    }
-
-    /// The session is over: gives what must still be stored, in order, and keeps only what the peer must still see,
-    /// the rest of a frame that was begun, and control. `live` says that bulk is not in the inbox yet.
-    pub(crate) fn residue(&mut self, live: bool, mut each: impl FnMut(Opaque<'_>)) {
-        self.give_back(|frame| {
-            if live {
-                each(frame);
-            }
-        });
-        let begun = self.begun();
-        self.bulk.truncate(begun);
-        self.cut_media();
-        self.take_held(each);
     }
 
     /// Everything that waits behind a replay, in order; the queue is empty afterwards.
@@ -415,6 +408,9 @@ impl Outbox {
             Which::Control => false,
             Which::Bulk if skipped(self.bulk.get(self.in_flight)) => {
                 self.in_flight += 1;
+                if let Some(awaiting) = &mut self.awaiting {
+                    awaiting.passed(Sequence::new(self.last_sequence));
+                }
                 true
             }
             Which::Media if skipped(self.media.get(0)) => {
@@ -431,8 +427,8 @@ impl Outbox {
         while self.begun() == 0
             && let Some(record) = self.bulk.get(0).filter(|record| record.skipped)
         {
-            row = record.row.or(row);
-            self.bulk.pop();
+            row = record.row.max(row);
+            self.pop_bulk();
         }
         row
     }
@@ -456,13 +452,6 @@ fn opaque<'a>(record: &'a Record, payload: &'a [u8]) -> Opaque<'a> {
         },
         keep_until: record.keep_until,
     }
-}
-
-/// Tells copies of frames apart when they come back as rows.
-fn likeness(frame: Opaque<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (frame.kind.code(), frame.channel.get(), frame.payload).hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Writes the bytes `range` of header and payload, seen as one run.

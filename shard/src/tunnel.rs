@@ -10,6 +10,7 @@ use crate::conn::ws::Ws;
 use crate::input::ConnId;
 use crate::mesh::message::TunnelId;
 use crate::outbox::Outbox;
+use crate::sealed::Sealed;
 use crate::session::State;
 use crate::trace::TraceId;
 use commucat_proto::{Sequence, Title};
@@ -60,6 +61,8 @@ pub(crate) struct Tunnel {
     pub(crate) outbox: Outbox,
     /// Body bytes that are not parsed yet: the beginning of a frame, or what came during a stall.
     pub(crate) unparsed: Vec<u8>,
+    /// From step 3 on, with `noise-transport`: what lies between the body's bytes and frames.
+    pub(crate) sealed: Option<Box<Sealed>>,
     pub(crate) stalled: Option<Stall>,
     /// Received octets whose window is not given back yet.
     pub(crate) owed_credit: u32,
@@ -78,6 +81,33 @@ pub(crate) struct Tunnel {
     pub(crate) dirty: bool,
     /// On the shard's list of tunnels that keep memory.
     pub(crate) fat: bool,
+}
+
+impl Tunnel {
+    /// What follows the frames that were taken. Behind step 3 that is sealed, unless it has been opened.
+    pub(crate) fn keep(&mut self, rest: Vec<u8>, opened: bool) {
+        match &mut self.sealed {
+            Some(sealed) if !opened => sealed.unopened = rest,
+            _ => self.unparsed = rest,
+        }
+    }
+
+    /// Received bytes that are not taken yet.
+    pub(crate) fn held_input(&self) -> usize {
+        self.unparsed.len() + self.sealed.as_ref().map_or(0, |sealed| sealed.unopened.len())
+    }
+
+    pub(crate) fn forget_input(&mut self) {
+        self.unparsed = Vec::new();
+        if let Some(sealed) = &mut self.sealed {
+            sealed.unopened = Vec::new();
+        }
+    }
+
+    /// Whether a flush would write anything.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.outbox.has_unsent() || self.sealed.as_ref().is_some_and(|sealed| sealed.has_aside())
+    }
 }
 
 #[derive(Debug, Default)]

@@ -181,6 +181,26 @@ impl Tunnel {
         }
     }
 
+    /// Body bytes as they are, for those who know what is in them; nothing once the body has ended.
+    ///
+    /// # Panics
+    /// When nothing comes.
+    pub fn pour(&mut self) -> Option<Vec<u8>> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.unwrap();
+            if !self.body.is_empty() {
+                return Some(std::mem::take(&mut self.body));
+            }
+            if self.ended || self.reset || self.raw.is_over() {
+                return None;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "the relay says nothing");
+            self.raw.pull(left);
+        }
+    }
+
     /// Takes HTTP off what has arrived.
     fn unwrap(&mut self) {
         match self.http {

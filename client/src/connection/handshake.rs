@@ -1,11 +1,13 @@
 //! HELLO, AUTH, AUTH and the final ACK (CCP-1, Handshake; decisions § 4).
 
-use commucat_crypto::{Entropy, Initiator, PublicKey};
+use commucat_crypto::{Entropy, Initiator, PublicKey, Transport};
 use commucat_proto::control::{self, Auth, AuthProof, AuthSecret, Hello, HexBytes, HexKey, Ready, Text};
 use commucat_proto::{ChannelId, Diagnostic, FrameType};
 
+use super::sealed::Sealed;
+use super::taken::Taken;
 use super::{Connection, Greeted, Stage};
-use crate::config::Config;
+use crate::config::{Acks, Config};
 use crate::error::ClientError;
 use crate::session::Session;
 
@@ -113,7 +115,22 @@ impl Connection {
             handshake_hash: established.handshake_hash,
         }));
         self.stage = Stage::Proven;
+        self.agree(established.transport);
         Ok(())
+    }
+
+    /// What was accepted begins: the proof was the last frame in plain.
+    fn agree(&mut self, transport: Transport) {
+        let Some(session) = self.session.as_deref() else { return };
+        if session.has("delivery-ack") && self.acks == Acks::Taken {
+            self.taken = Some(Box::new(Taken::new(session.has("ack-range"))));
+        }
+        if session.has("noise-transport") {
+            let mut sealed = Box::new(Sealed::new(transport));
+            sealed.arrived = self.inbound.split_off(self.read);
+            sealed.open(&mut self.inbound);
+            self.sealed = Some(sealed);
+        }
     }
 
     /// The final ACK came.
@@ -127,4 +144,4 @@ impl Connection {
 }
 
 /// Capabilities that wrap or rekey what follows, which this client cannot.
-const UNSPOKEN: [&str; 3] = ["noise-transport", "adaptive-obf", "pq-hybrid"];
+const UNSPOKEN: [&str; 2] = ["adaptive-obf", "pq-hybrid"];

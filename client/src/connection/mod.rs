@@ -6,6 +6,9 @@
 //!  transmit(out)  ◄─ http ◄─ outbox         ◄─ frames ◄─ handshake │ join(), create_group(), send(), close()
 //! ```
 //!
+//! With `noise-transport` a layer lies between the body and the frames (`sealed`); with `delivery-ack` the connection says by
+//! itself what the application has taken (`taken`).
+//!
 //! A payload is copied once on its way in (wire to inbound buffer, from which events borrow) and twice on its way out
 //! (into the outbox, then framed by HTTP). No frame costs an allocation.
 //!
@@ -14,6 +17,8 @@
 
 mod handshake;
 mod receive;
+mod sealed;
+mod taken;
 
 use std::fmt;
 use std::ops::Range;
@@ -23,7 +28,9 @@ use commucat_proto::control::{self, Ack, GroupCreate, GroupInvite, Join, Leave, 
 use commucat_proto::frame::{self, MAX_HEADER};
 use commucat_proto::{ChannelId, Frame, FrameLimits, FrameType, GroupId, Sequence};
 
-use crate::config::Config;
+use self::sealed::Sealed;
+use self::taken::Taken;
+use crate::config::{Acks, Config};
 use crate::error::ClientError;
 use crate::event::Event;
 use crate::http::{Http, HttpError, HttpVersion, Outbox, Request};
@@ -43,6 +50,9 @@ pub struct Connection {
     last_received: Sequence,
     stage: Stage,
     session: Option<Box<Session>>,
+    acks: Acks,
+    sealed: Option<Box<Sealed>>,
+    taken: Option<Box<Taken>>,
 }
 
 /// How far the session has come.
@@ -116,7 +126,7 @@ impl Connection {
             traceparent: config.traceparent.as_deref(),
         };
         let http = Http::open(config.http, &request, entropy);
-        let (version, eager) = (config.http, config.eager);
+        let (version, eager, acks) = (config.http, config.eager, config.acks);
         let (hello, greeted) = handshake::hello(config, entropy)?;
         let mut connection = Self {
             http,
@@ -131,6 +141,9 @@ impl Connection {
             last_received: Sequence::ZERO,
             stage: Stage::Opening { hello, greeted },
             session: None,
+            acks,
+            sealed: None,
+            taken: None,
         };
         if eager {
             connection.greet()?;
@@ -147,7 +160,13 @@ impl Connection {
             self.inbound.drain(..self.read);
             self.read = 0;
         }
-        self.http_failure = self.http.receive(bytes, &mut self.inbound).err();
+        match &mut self.sealed {
+            None => self.http_failure = self.http.receive(bytes, &mut self.inbound).err(),
+            Some(sealed) => {
+                self.http_failure = self.http.receive(bytes, &mut sealed.arrived).err();
+                sealed.open(&mut self.inbound);
+            }
+        }
     }
 
     /// The connection under the tunnel ended.
@@ -160,9 +179,13 @@ impl Connection {
     /// # Errors
     /// When the server broke the protocol. The session is over then, and this is the last thing reported.
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, ClientError> {
-        let found = match self.find() {
+        let found = self.take_reported().and_then(|()| self.find());
+        let found = match found {
             Ok(Some(found)) => found,
-            Ok(None) => return Ok(None),
+            Ok(None) => {
+                self.tell_taken()?;
+                return Ok(None);
+            }
             Err(error) => {
                 self.stage = Stage::Over;
                 self.http.finish();
@@ -176,12 +199,17 @@ impl Connection {
                 channel,
                 sequence,
                 payload,
-            } => Some(Event::Frame(Frame {
-                kind,
-                channel,
-                sequence,
-                payload: &self.inbound[payload],
-            })),
+            } => {
+                if let Some(taken) = &mut self.taken {
+                    taken.report(kind, channel, sequence);
+                }
+                Some(Event::Frame(Frame {
+                    kind,
+                    channel,
+                    sequence,
+                    payload: &self.inbound[payload],
+                }))
+            }
             Found::Acknowledged {
                 channel,
                 from,
@@ -204,13 +232,16 @@ impl Connection {
 
     /// Appends what may be sent now to `out`. Call it after anything else was called.
     pub fn transmit(&mut self, out: &mut Vec<u8>) {
+        if let Some(sealed) = &mut self.sealed {
+            sealed.seal(self.outbox.buffer());
+        }
         self.http.transmit(&mut self.outbox, out);
     }
 
     /// Bytes of frames that wait: for [`Connection::transmit`], or for the server's HTTP/2 window.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.outbox.pending().len()
+        self.outbox.pending().len() + self.sealed.as_ref().map_or(0, |sealed| sealed.frames.len())
     }
 
     /// Whether frames may be sent.
@@ -284,19 +315,6 @@ impl Connection {
         self.control(FrameType::Leave, channel, &Leave {})
     }
 
-    /// Tells the relay that we have frame `sequence` of `channel` (with the `delivery-ack` capability).
-    ///
-    /// # Errors
-    /// As [`Connection::send`].
-    pub fn acknowledge(&mut self, channel: ChannelId, sequence: Sequence) -> Result<Sequence, ClientError> {
-        let mut payload = std::mem::take(&mut self.scratch);
-        payload.clear();
-        Ack::write_plain(sequence, &mut payload);
-        let sent = self.send(FrameType::Ack, channel, &payload);
-        self.scratch = payload;
-        sent
-    }
-
     /// Sends a control frame whose payload is `value` as JSON.
     ///
     /// # Errors
@@ -337,17 +355,35 @@ impl Connection {
         if !self.is_ready() || frame.sequence > self.last_sent {
             return Err(ClientError::NotReady);
         }
-        frame::encode(frame, self.outbox.buffer());
+        frame::encode(frame, self.frames());
         Ok(())
     }
 
-    /// Puts raw bytes into the tunnel, whatever they are: for tests of what a relay does with them.
+    /// Puts raw bytes between our frames, whatever they are: for tests of what a relay does with them.
     pub fn inject(&mut self, bytes: &[u8]) {
+        self.frames().extend_from_slice(bytes);
+    }
+
+    /// Puts raw bytes between our Noise messages, unsealed: for the same tests.
+    pub fn inject_unsealed(&mut self, bytes: &[u8]) {
+        if let Some(sealed) = &mut self.sealed {
+            sealed.seal(self.outbox.buffer());
+        }
         self.outbox.buffer().extend_from_slice(bytes);
+    }
+
+    /// Where frames are encoded into.
+    fn frames(&mut self) -> &mut Vec<u8> {
+        match &mut self.sealed {
+            Some(sealed) => &mut sealed.frames,
+            None => self.outbox.buffer(),
+        }
     }
 
     /// Ends our side once everything queued has left; the relay flushes what it owes and ends its own.
     pub fn close(&mut self) {
+        // Out of numbers, the relay keeps the last frames and gives them again.
+        let _ = self.take_reported().and_then(|()| self.tell_taken());
         self.http.finish();
     }
 
@@ -359,6 +395,9 @@ impl Connection {
         }
         self.inbound.shrink_to_fit();
         self.scratch = Vec::new();
+        if let Some(sealed) = &mut self.sealed {
+            sealed.shrink();
+        }
         self.outbox.buffer().shrink_to_fit();
     }
 
@@ -377,7 +416,7 @@ impl Connection {
         }
         let mut header = [0; MAX_HEADER];
         let length = frame::write_header(kind, channel, sequence, payload.len(), &mut header);
-        let buffer = self.outbox.buffer();
+        let buffer = self.frames();
         buffer.extend_from_slice(&header[..length]);
         buffer.extend_from_slice(payload);
         self.last_sent = sequence;

@@ -26,6 +26,9 @@ impl Connection {
                 None => return self.end(),
             }
             let Some((kind, found)) = self.next_frame()? else {
+                if let Some(failure) = self.sealed.as_mut().and_then(|sealed| sealed.failure.take()) {
+                    return Err(failure.into());
+                }
                 return self.end();
             };
             if let Some(found) = self.digest(kind, found)? {
@@ -125,7 +128,8 @@ impl Connection {
             return Ok(None);
         }
         // A body that ends inside a frame was cut, however politely.
-        let clean = !progress.cut && self.read == self.inbound.len();
+        let unopened = self.sealed.as_ref().is_some_and(|sealed| !sealed.arrived.is_empty());
+        let clean = !progress.cut && self.read == self.inbound.len() && !unopened;
         self.stage = Stage::Over;
         Ok(Some(Found::Ended { clean }))
     }

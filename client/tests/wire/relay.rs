@@ -3,10 +3,12 @@
 //! Body bytes in, body bytes out; what carries them (chunks or HTTP/2) is the test's business.
 
 use commucat_client::{Config, Entropy, Pattern, PublicKey, StaticKey};
-use commucat_crypto::{DEFAULT_PROLOGUE, Responder, ResponderAwait};
+use commucat_crypto::{DEFAULT_PROLOGUE, NoiseStage, Responder, ResponderAwait};
 use commucat_proto::control::{self, Ack, Auth, AuthProof, AuthSecret, Hello, HexBytes, HexKey, Ready, UserProfile};
 use commucat_proto::frame::{self, Parsed};
-use commucat_proto::{ChannelId, DeviceId, Frame, FrameLimits, FrameType, Handle, Sequence, SessionToken, UserId};
+use commucat_proto::{
+    ChannelId, DeviceId, Frame, FrameLimits, FrameType, Handle, Sequence, SessionToken, Stage, UserId,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -43,6 +45,10 @@ pub(crate) enum Fault {
     NotOk,
     RefusesHello,
     Forges,
+    /// A changed byte in what is sealed.
+    Spoils,
+    /// An ERROR before the proof has been seen.
+    GivesUp,
 }
 
 pub(crate) struct Relay {
@@ -52,6 +58,10 @@ pub(crate) struct Relay {
     entropy: Seeded,
     inbound: Vec<u8>,
     waiting: Option<ResponderAwait>,
+    /// The client has offered `noise-transport`.
+    seals: bool,
+    sealed: Option<NoiseStage>,
+    outer: Vec<u8>,
     ready: bool,
     last: Sequence,
     user: UserProfile,
@@ -74,6 +84,9 @@ impl Relay {
             entropy,
             inbound: Vec::new(),
             waiting: None,
+            seals: false,
+            sealed: None,
+            outer: Vec::new(),
             ready: false,
             last: Sequence::ZERO,
             user,
@@ -86,7 +99,16 @@ impl Relay {
 
     /// Takes body bytes, gives body bytes.
     pub(crate) fn body(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.inbound.extend_from_slice(bytes);
+        match &mut self.sealed {
+            None => self.inbound.extend_from_slice(bytes),
+            Some(stage) => {
+                self.outer.extend_from_slice(bytes);
+                let used = stage
+                    .open(&self.outer, &mut self.inbound)
+                    .expect("the client's messages are its own");
+                self.outer.drain(..used);
+            }
+        }
         let inbound = std::mem::take(&mut self.inbound);
         let (mut read, mut out) = (0, Vec::new());
         while let Parsed::Frame { frame, consumed } =
@@ -96,6 +118,21 @@ impl Relay {
             self.frame(frame, &mut out);
         }
         self.inbound = inbound[read..].to_vec();
+        self.seal(&out)
+    }
+
+    /// As it leaves: sealed, where that was agreed on.
+    pub(crate) fn seal(&mut self, frames: &[u8]) -> Vec<u8> {
+        let Some(stage) = &mut self.sealed else {
+            return frames.to_vec();
+        };
+        let mut out = Vec::new();
+        stage.seal(frames, &mut out).expect("numbers are left");
+        if self.fault == Fault::Spoils
+            && let Some(last) = out.last_mut()
+        {
+            *last ^= 1;
+        }
         out
     }
 
@@ -180,6 +217,10 @@ impl Relay {
             pairing_required: false,
             accepted_capabilities: hello.capabilities,
         };
+        self.seals = auth
+            .accepted_capabilities
+            .iter()
+            .any(|name| name.as_str() == "noise-transport");
         match self.fault {
             Fault::OtherServerStatic => auth.server_static.0[3] ^= 1,
             Fault::UnofferedVersion => auth.protocol_version = 2,
@@ -198,7 +239,13 @@ impl Relay {
     fn proof(&mut self, frame: Frame<'_>, out: &mut Vec<u8>) {
         let proof: AuthProof = control::parse(frame.payload, &mut Vec::new()).expect("AUTH is valid");
         let waiting = self.waiting.take().expect("HELLO came");
-        waiting.finish(&proof.handshake.0).expect("the client proves its key");
+        let established = waiting.finish(&proof.handshake.0).expect("the client proves its key");
+        if self.fault == Fault::GivesUp {
+            let problem =
+                br#"{"type":"about:blank","title":"Handshake Failed","status":403,"detail":"the handshake took too long"}"#;
+            return self.send(FrameType::Error, ChannelId::ZERO, problem, out);
+        }
+        self.sealed = self.seals.then(|| NoiseStage::new(established.transport));
         let mut payload = Vec::new();
         control::write(&Ready::new(self.user.clone()), &mut payload);
         if self.fault == Fault::NotOk {

@@ -1,8 +1,8 @@
 //! The session against a fake relay over HTTP/1.1, in memory, cut at random places.
 
 use crate::relay::{ChunkedServer, Fault, Relay, Seeded, config};
-use commucat_client::{ClientError, Config, Connection, Incoming, Pattern};
-use commucat_crypto::NoiseError;
+use commucat_client::{Acks, ClientError, Config, Connection, Incoming, Pattern};
+use commucat_crypto::{NoiseError, NoiseStageError};
 use commucat_proto::control::{Join, Text};
 use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Sequence, Title};
 
@@ -235,7 +235,7 @@ fn an_auth_that_contradicts_itself_ends_the_session() {
 #[test]
 fn a_capability_that_changes_every_byte_is_not_taken_on_by_accident() {
     let mut pair = Pair::new(9, Fault::None, |config| {
-        config.capabilities = vec!["noise-transport".to_owned()]
+        config.capabilities = vec!["adaptive-obf".to_owned()]
     });
     let error = pair.run().expect_err("the fake accepts everything").to_string();
     assert!(error.contains("does not speak"), "{error}");
@@ -375,4 +375,141 @@ fn our_delivery_acknowledgement_is_the_specifications_payload() {
         (*kind, payload.as_slice()),
         (FrameType::Ack, br#"{"ack":4294967295}"#.as_slice())
     );
+}
+
+/// Everything that wraps or answers frames.
+fn everything(config: &mut Config) {
+    config.capabilities = ["ack-range", "delivery-ack", "noise-transport"]
+        .map(str::to_owned)
+        .to_vec();
+}
+
+#[test]
+fn with_noise_transport_frames_come_whole_wherever_the_wire_is_cut_and_nothing_is_plain() {
+    for seed in 0..20 {
+        let mut pair = established(seed, |config| {
+            config.pattern = if seed % 2 == 0 { Pattern::Xk } else { Pattern::Ik };
+            everything(config);
+        });
+        let payloads: Vec<Vec<u8>> = (0..20_u8)
+            .map(|index| vec![index; if index == 9 { 150_000 } else { 300 }])
+            .collect();
+        for payload in &payloads {
+            pair.client.send(FrameType::Msg, CHANNEL, payload).expect("ready");
+        }
+        let mut wire = Vec::new();
+        pair.client.transmit(&mut wire);
+        assert!(
+            !wire.windows(100).any(|window| window == [3; 100]),
+            "a payload is readable"
+        );
+        for piece in pair.cut(&wire) {
+            let (body, _) = pair.server.receive(&piece);
+            let reply = pair.relay.body(&body);
+            pair.to_client.extend(ChunkedServer::chunk(&reply));
+        }
+        let heard: Vec<Vec<u8>> = pair
+            .run()
+            .expect("no error")
+            .into_iter()
+            .filter_map(|event| match event {
+                Incoming::Frame { payload, .. } => Some(payload),
+                _ => None,
+            })
+            .collect();
+        assert!(heard == payloads, "seed {seed}: {} frames", heard.len());
+    }
+}
+
+#[test]
+fn a_changed_byte_inside_noise_transport_ends_the_session() {
+    let mut pair = established(3, everything);
+    pair.relay.fault = Fault::Spoils;
+    pair.client.send(FrameType::Msg, CHANNEL, b"x").expect("ready");
+    let error = pair.run().expect_err("a forgery");
+    let forged = NoiseStageError::Noise(NoiseError::Forged);
+    assert!(matches!(&error, ClientError::Sealed(why) if *why == forged), "{error}");
+    assert!(pair.client.next_event().expect("reported once").is_none());
+}
+
+#[test]
+fn a_relay_that_gave_up_before_it_saw_the_proof_is_understood_although_it_seals_nothing() {
+    for seed in 0..20 {
+        let mut pair = Pair::new(seed, Fault::GivesUp, everything);
+        let events = pair.run().expect("an ERROR frame is an event");
+        let [Incoming::Problem(problem)] = events.as_slice() else {
+            panic!("{events:?}")
+        };
+        assert_eq!(problem.known(), Some(Title::HandshakeFailed));
+    }
+}
+
+/// The payloads of our ACKs.
+fn acks(pair: &Pair) -> Vec<String> {
+    let acks = pair.relay.seen.iter().filter(|seen| seen.0 == FrameType::Ack);
+    acks.map(|(_, _, payload)| String::from_utf8(payload.clone()).expect("JSON"))
+        .collect()
+}
+
+/// MSGs 3 to 5, of which the second is on another channel, and a TYPING between them.
+fn give_four(pair: &mut Pair) {
+    let mut body = Vec::new();
+    for (kind, channel) in [
+        (FrameType::Msg, CHANNEL),
+        (FrameType::Msg, ChannelId::new(8)),
+        (FrameType::Typing, CHANNEL),
+        (FrameType::Msg, CHANNEL),
+    ] {
+        pair.relay.send(kind, channel, b"x", &mut body);
+    }
+    let body = pair.relay.seal(&body);
+    pair.client.receive(&ChunkedServer::chunk(&body));
+}
+
+#[test]
+fn with_delivery_ack_the_relay_hears_of_frames_once_the_application_has_taken_them() {
+    for (offered, expected) in [
+        (
+            &["delivery-ack"][..],
+            &[r#"{"ack":3}"#, r#"{"ack":4}"#, r#"{"ack":6}"#][..],
+        ),
+        (
+            &["delivery-ack", "ack-range"][..],
+            &[r#"{"ack":6,"from":3}"#, r#"{"ack":4}"#][..],
+        ),
+        (&["ack-range"][..], &[][..]),
+    ] {
+        let mut pair = established(2, |config| {
+            config.capabilities = offered.iter().map(|name| (*name).to_owned()).collect();
+        });
+        give_four(&mut pair);
+        for _ in 0..4 {
+            assert!(pair.client.next_event().expect("no error").is_some());
+            let mut wire = Vec::new();
+            pair.client.transmit(&mut wire);
+            let (body, _) = pair.server.receive(&wire);
+            pair.relay.body(&body);
+            let told = acks(&pair).len();
+            assert_eq!(told, 0, "what the application still looks at is not acknowledged");
+        }
+        assert!(pair.client.next_event().expect("no error").is_none());
+        assert!(pair.run().expect("no error").is_empty());
+        assert_eq!(acks(&pair), expected, "{offered:?}");
+    }
+}
+
+#[test]
+fn what_was_taken_is_acknowledged_before_we_take_leave_and_by_hand_nothing_is() {
+    for (by_hand, expected) in [(false, 3), (true, 0)] {
+        let mut pair = established(2, |config| {
+            config.capabilities = vec!["delivery-ack".to_owned()];
+            config.acks = if by_hand { Acks::ByHand } else { Acks::Taken };
+        });
+        give_four(&mut pair);
+        while pair.client.next_event().expect("no error").is_some() {}
+        pair.client.close();
+        pair.run().expect("no error");
+        assert!(pair.server.ended);
+        assert_eq!(acks(&pair).len(), expected);
+    }
 }

@@ -49,6 +49,62 @@ fn a_unit_too_long_is_refused_from_its_length() {
 }
 
 #[test]
+fn a_unit_fills_its_room_and_its_length_is_as_short_as_it_can_be() {
+    let (mut client, mut server) = stages();
+    for room in (0..200).chain(16_380..16_410).chain(65_530..65_545) {
+        let content = NoiseStage::content_room(room);
+        let mut outer = b"before".to_vec();
+        let unit = NoiseStage::begin(&mut outer);
+        outer.resize(outer.len() + content, 7);
+        let sealed = client.finish(unit, &mut outer).unwrap();
+        assert_eq!(sealed, content > 0);
+        let outer = outer.strip_prefix(b"before").unwrap();
+        if !sealed {
+            assert!(outer.is_empty() && room < 18, "{room}");
+            continue;
+        }
+        assert!(outer.len() <= room, "{} bytes in {room}", outer.len());
+        // One octet stays free where one more of content would take one more of length.
+        assert!(
+            outer.len() + 1 >= room.min(3 + MAX_MESSAGE),
+            "{} bytes in {room}",
+            outer.len()
+        );
+        let (length, prefix) = commucat_proto::varint::decode(outer).unwrap().unwrap();
+        assert_eq!(prefix, commucat_proto::varint::len(length));
+        let mut inner = Vec::new();
+        assert_eq!(server.open_next(outer, &mut inner), Ok(Some(outer.len())));
+        assert_eq!(inner, vec![7; content]);
+    }
+}
+
+#[test]
+fn a_unit_that_is_cut_waits_and_one_that_is_repeated_or_out_of_turn_is_refused() {
+    let (mut client, mut server) = stages();
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    client.seal(b"first", &mut first).unwrap();
+    client.seal(b"second", &mut second).unwrap();
+    let forged = Err(NoiseStageError::Noise(NoiseError::Forged));
+    let mut inner = Vec::new();
+    for cut in 0..first.len() {
+        assert_eq!(server.open_next(&first[..cut], &mut inner), Ok(None));
+    }
+    assert_eq!(server.open_next(&second, &mut inner), forged);
+    for at in 1..first.len() {
+        let mut changed = first.clone();
+        changed[at] ^= 0x20;
+        assert_eq!(server.open_next(&changed, &mut inner), forged);
+    }
+    assert!(inner.is_empty());
+    assert_eq!(
+        server.open(&[first.clone(), second].concat(), &mut inner),
+        Ok(2 * 22 + 1)
+    );
+    assert_eq!(inner, b"firstsecond");
+    assert_eq!(server.open_next(&first, &mut inner), forged);
+}
+
+#[test]
 fn a_unit_without_room_for_its_tag_is_refused() {
     let (_, mut server) = stages();
     let forged = Err(NoiseStageError::Noise(NoiseError::Forged));

@@ -13,9 +13,6 @@ use commucat_proto::{ChannelId, DeviceId, FrameType, Sequence};
 use super::envelope::{self, printable};
 use crate::limits::CHAT_SEEN;
 
-/// With this capability the relay keeps a line until we say that we have it.
-pub(crate) const DELIVERY_ACK: &str = "delivery-ack";
-
 /// What a person is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
@@ -41,7 +38,6 @@ pub(crate) struct Conversation {
     waiting: VecDeque<Waiting>,
     seen: HashSet<String>,
     order: VecDeque<String>,
-    acknowledges: bool,
 }
 
 #[derive(Debug)]
@@ -92,7 +88,6 @@ impl Conversation {
             waiting: VecDeque::new(),
             seen: HashSet::new(),
             order: VecDeque::new(),
-            acknowledges: false,
         }
     }
 
@@ -127,7 +122,6 @@ impl Conversation {
 
     /// A session is established: join, and send what waits.
     pub(crate) fn connected(&mut self, connection: &mut Connection) -> Result<(), ClientError> {
-        self.acknowledges = connection.session().is_some_and(|session| session.has(DELIVERY_ACK));
         let join = Join {
             members: vec![self.peer.clone()],
             relay: true,
@@ -160,14 +154,9 @@ impl Conversation {
             Incoming::Frame {
                 kind: FrameType::Msg,
                 channel,
-                sequence,
                 payload,
-            } => {
-                if self.acknowledges {
-                    connection.acknowledge(channel, sequence)?;
-                }
-                Ok(self.said(channel, &payload).into_iter().collect())
-            }
+                ..
+            } => Ok(self.said(channel, &payload).into_iter().collect()),
             Incoming::Frame {
                 kind: FrameType::Presence,
                 payload,

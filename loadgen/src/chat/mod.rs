@@ -22,12 +22,12 @@ use commucat_client::{Connection, Incoming, OsEntropy, StaticKey};
 use commucat_proto::Title;
 use commucat_proto::control::Problem;
 
-use crate::cli::Chat;
+use crate::cli::{Chat, Offer};
 use crate::error::LoadError;
 use crate::limits::{CHAT_RETRY, CHAT_WAITING, RECONNECT, RECONNECT_MAX};
 use crate::run::random;
 use crate::target::Target;
-use conversation::{Conversation, DELIVERY_ACK, Notice};
+use conversation::{Conversation, Notice};
 use input::Input;
 
 /// Nothing in particular is due: any long time will do, since the keyboard and the relay both end the wait.
@@ -127,7 +127,7 @@ impl Talk<'_> {
 
     fn connect(&mut self) -> Result<Client, LoadError> {
         let mut config = self.target.config(self.arguments.device.clone(), self.key.clone());
-        config.capabilities = vec![DELIVERY_ACK.to_owned()];
+        config.capabilities = Offer::EVERYTHING.capabilities();
         let connected = Client::connect(&self.target.endpoint, &self.target.options, config);
         if let Err(DriverError::Refused { what, .. }) = &connected
             && let Incoming::Problem(problem) = what.as_ref()

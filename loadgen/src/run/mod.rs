@@ -107,7 +107,7 @@ impl Threads {
                 payload: arguments.payload as usize,
                 window: arguments.window,
                 both: arguments.both,
-                ack_range: arguments.ack_range,
+                offer: arguments.offer,
                 period_ns,
                 concurrency: CONCURRENCY,
             };

@@ -11,6 +11,7 @@ use commucat_proto::{ChannelId, DeviceId, FrameType};
 use super::flow::Flow;
 use super::shared::{Phase, Shared};
 use super::tally::Tally;
+use crate::cli::Offer;
 use crate::error::LoadError;
 use crate::limits::{BUSY_READ, TICK};
 use crate::net::{self, Establishing, Handler, establish};
@@ -26,8 +27,8 @@ pub(crate) struct Plan {
     pub(crate) payload: usize,
     pub(crate) window: u32,
     pub(crate) both: bool,
-    /// Offer `ack-range`.
-    pub(crate) ack_range: bool,
+    /// Extensions that are offered.
+    pub(crate) offer: Offer,
     /// Open loop: nanoseconds between two messages of one flow.
     pub(crate) period_ns: Option<u64>,
     /// Pairs that connect at once.
@@ -160,9 +161,7 @@ async fn open_side(
 ) -> Result<Establishing, LoadError> {
     let key = StaticKey::generate(&mut OsEntropy);
     let mut config = target.config(own.clone(), key);
-    if plan.ack_range {
-        config.capabilities.push("ack-range".to_owned());
-    }
+    config.capabilities = plan.offer.capabilities();
     let mut session = establish(target, config, None).await?;
     // The relay is what is measured, so the two must not look for a way around it.
     let join = Join {

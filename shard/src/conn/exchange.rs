@@ -195,6 +195,7 @@ impl Shard {
             problem: None,
             outbox: Outbox::default(),
             unparsed: Vec::new(),
+            sealed: None,
             stalled: None,
             owed_credit: 0,
             unparsed_counted: 0,

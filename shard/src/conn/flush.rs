@@ -10,6 +10,7 @@ use crate::effect::Ending;
 use crate::input::ConnId;
 use crate::mesh::message::TunnelId;
 use crate::outbox::Filled;
+use crate::sealed::LEAST_ROOM;
 use crate::session::State;
 use crate::timer::Owner;
 use crate::tunnel::{Phase, Stall, Tunnel};
@@ -122,7 +123,8 @@ impl Shard {
             let written = plain.len() - at;
             h2.close_data(stream, at, ended, plain);
             left -= written;
-            if ended || written == 0 || left == 0 {
+            // What is left of the share may be too little for a sealed message; the next send has more.
+            if ended || written == 0 || left < LEAST_ROOM {
                 return ended;
             }
         }
@@ -156,17 +158,28 @@ impl Shard {
 
     /// Bytes of frames, up to `room`; true when nothing more will come after them.
     pub(super) fn pour(&mut self, tunnel: &mut Tunnel, out: &mut Vec<u8>, room: usize) -> bool {
+        if room > 0 {
+            if tunnel.sealed.is_some() {
+                self.fill_sealed(tunnel, out, room);
+            } else {
+                self.fill_frames(tunnel, out, room);
+            }
+        }
+        tunnel.phase == Phase::Ending && !tunnel.has_unsent()
+    }
+
+    /// Plain frames, up to `room` bytes.
+    pub(crate) fn fill_frames(&mut self, tunnel: &mut Tunnel, out: &mut Vec<u8>, room: usize) {
         let at = out.len();
-        if room > 0 && tunnel.outbox.fill(out, room, &mut self.counters.frames_out) == Filled::Exhausted {
+        if tunnel.outbox.fill(out, room, &mut self.counters.frames_out) == Filled::Exhausted {
             self.exhausted(tunnel);
             let left = room - (out.len() - at);
             let _ = tunnel.outbox.fill(out, left, &mut self.counters.frames_out);
         }
-        tunnel.phase == Phase::Ending && !tunnel.outbox.has_unsent()
     }
 
     /// The numbers have run out (decisions § 3).
-    fn exhausted(&mut self, tunnel: &mut Tunnel) {
+    pub(crate) fn exhausted(&mut self, tunnel: &mut Tunnel) {
         if tunnel.phase != Phase::Ending {
             tunnel.outbox.exhaust();
             self.fail(tunnel, Title::SequenceExhausted, "connect again to start a new count");
@@ -179,7 +192,7 @@ impl Shard {
             State::Ended | State::Hello | State::Proof(_) => true,
             State::Looking(_) | State::Recording(_) | State::Attaching(_) => false,
         };
-        settled && tunnel.stalled.is_none() && tunnel.outbox.is_quiet()
+        settled && tunnel.stalled.is_none() && tunnel.outbox.is_quiet() && !tunnel.has_unsent()
     }
 
     /// Seals the turn's plain text and asks for the send; closes a connection that owes nothing more.
@@ -216,11 +229,9 @@ impl Shard {
     }
 
     fn owes_tunnels(&mut self, conn: &Conn) -> bool {
-        conn.tunnels.iter().any(|id| {
-            self.tunnels
-                .get_mut(*id)
-                .is_some_and(|tunnel| tunnel.outbox.has_unsent())
-        })
+        conn.tunnels
+            .iter()
+            .any(|id| self.tunnels.get_mut(*id).is_some_and(|tunnel| tunnel.has_unsent()))
     }
 
     /// The kernel has taken the whole send: its frames have arrived as far as anybody can know.
@@ -239,7 +250,8 @@ impl Shard {
         let Some(mut tunnel) = self.tunnels.take(id) else {
             return;
         };
-        let row = tunnel.outbox.completed();
+        let aside = tunnel.sealed.as_ref().map_or(0, |sealed| sealed.aside_frames());
+        let row = tunnel.outbox.completed(aside);
         let key = if let State::Ready(ready) = &tunnel.state {
             Some(ready.key)
         } else {
@@ -258,7 +270,7 @@ impl Shard {
     }
 
     /// A lane keeps its memory from burst to burst, so that a busy session allocates nothing; an idle one gives it back.
-    fn note_fat(&mut self, tunnel: &mut Tunnel) {
+    pub(crate) fn note_fat(&mut self, tunnel: &mut Tunnel) {
         if tunnel.outbox.is_fat() && !std::mem::replace(&mut tunnel.fat, true) {
             if self.fat.is_empty() {
                 self.timers.arm(self.at.now + SLIM_AFTER, Owner::Slim);

@@ -73,15 +73,12 @@ impl Shard {
         credit
     }
 
-    /// Bytes of frames.
+    /// Bytes of frames, or of Noise messages around them.
     pub(crate) fn take_in(&mut self, tunnel: &mut Tunnel, bytes: &[u8]) {
-        if tunnel.stalled.is_none() && tunnel.unparsed.is_empty() {
-            let used = self.parse(tunnel, bytes);
-            if used < bytes.len() {
-                let mut rest = self.buffers.lease();
-                rest.extend_from_slice(&bytes[used..]);
-                tunnel.unparsed = rest;
-            }
+        if tunnel.sealed.is_some() {
+            self.feed_sealed(tunnel, bytes);
+        } else if tunnel.stalled.is_none() && tunnel.unparsed.is_empty() {
+            self.parse_or_keep(tunnel, bytes);
         } else {
             tunnel.unparsed.extend_from_slice(bytes);
             if tunnel.stalled.is_none() {
@@ -98,6 +95,9 @@ impl Shard {
         if tunnel.stalled != Some(Stall::Handshake) || !tunnel.state.waits() {
             tunnel.stalled = None;
             self.parse_unparsed(&mut tunnel);
+            if tunnel.sealed.is_some() {
+                self.open_unopened(&mut tunnel);
+            }
             self.settle_input(&mut tunnel);
         }
         let credit = if tunnel.stalled.is_none() {
@@ -109,14 +109,26 @@ impl Shard {
         credit
     }
 
-    fn parse_unparsed(&mut self, tunnel: &mut Tunnel) {
+    /// Takes the whole frames of `bytes` and keeps the rest.
+    pub(crate) fn parse_or_keep(&mut self, tunnel: &mut Tunnel, bytes: &[u8]) {
+        let was_sealed = tunnel.sealed.is_some();
+        let used = self.parse(tunnel, bytes);
+        if used < bytes.len() {
+            let mut rest = self.buffers.lease();
+            rest.extend_from_slice(&bytes[used..]);
+            tunnel.keep(rest, was_sealed);
+        }
+    }
+
+    pub(crate) fn parse_unparsed(&mut self, tunnel: &mut Tunnel) {
+        let was_sealed = tunnel.sealed.is_some();
         let mut bytes = std::mem::take(&mut tunnel.unparsed);
         let used = self.parse(tunnel, &bytes);
         if used == bytes.len() {
             self.buffers.give_back(bytes);
         } else {
             bytes.drain(..used);
-            tunnel.unparsed = bytes;
+            tunnel.keep(bytes, was_sealed);
         }
     }
 
@@ -124,9 +136,9 @@ impl Shard {
     fn settle_input(&mut self, tunnel: &mut Tunnel) {
         let limits = &self.config.limits;
         if tunnel.phase == Phase::Ending {
-            tunnel.unparsed = Vec::new();
+            tunnel.forget_input();
         }
-        let held = tunnel.unparsed.len();
+        let held = tunnel.held_input();
         self.unparsed = self.unparsed + held - tunnel.unparsed_counted;
         tunnel.unparsed_counted = held;
         if held > limits.unparsed_bytes || (held > 0 && self.unparsed > limits.shard_unparsed_bytes) {
@@ -136,7 +148,7 @@ impl Shard {
                 "too many bytes are waiting to be parsed",
             );
             self.unparsed -= std::mem::take(&mut tunnel.unparsed_counted);
-            tunnel.unparsed = Vec::new();
+            tunnel.forget_input();
             return;
         }
         if held == 0 || tunnel.stalled.is_some() {

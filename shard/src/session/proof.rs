@@ -11,6 +11,7 @@ use commucat_storage::api::{Profile, Reply, Request, StoreError};
 use crate::Shard;
 use crate::keys::device_key;
 use crate::mesh::message::{Message, TunnelId};
+use crate::sealed::Sealed;
 use crate::session::agreed::Agreed;
 use crate::session::hello::wire_profile;
 use crate::session::{Next, State};
@@ -95,6 +96,10 @@ impl Shard {
         if !established.remote_static.ct_eq(&client_static) {
             return self.fail(tunnel, Title::HandshakeFailed, "invalid static key");
         }
+        let proven = *established.remote_static.as_bytes();
+        if agreed.noise_transport {
+            tunnel.sealed = Some(Box::new(Sealed::new(established.transport)));
+        }
         tunnel.stalled = Some(Stall::Handshake);
         let request = match &plan {
             Plan::Keep(profile) => {
@@ -107,7 +112,7 @@ impl Shard {
             },
             Plan::Found(profile) => Request::Found {
                 device: device.clone(),
-                static_key: *established.remote_static.as_bytes(),
+                static_key: proven,
                 profile: profile.clone(),
                 at: self.at.wall,
             },

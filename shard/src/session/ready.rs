@@ -355,15 +355,36 @@ impl Shard {
         }
     }
 
-    /// Without `delivery-ack` a client's ACK tells the server nothing it relies on; it must still be one.
+    /// A client's ACK. With `delivery-ack` it ends the waiting for what it names (decisions § 3); without, the server
+    /// relies on nothing in it, and it must still be an ACK. `from` counts where `ack-range` was agreed on.
     fn client_ack(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>) -> Next {
-        match control::parse::<Ack>(frame.payload, &mut self.scratch) {
-            Ok(_) => Next::Go,
-            Err(diagnostic) => {
-                self.refuse(tunnel, &diagnostic);
-                Next::End
-            }
+        let (to, from) = match Ack::read_plain(frame.payload) {
+            Some(sequence) => (Some(sequence), None),
+            None => match control::parse::<Ack>(frame.payload, &mut self.scratch) {
+                Ok(ack) => (ack.ack, ack.from),
+                Err(diagnostic) => {
+                    self.refuse(tunnel, &diagnostic);
+                    return Next::End;
+                }
+            },
+        };
+        let State::Ready(ready) = &tunnel.state else {
+            return Next::End;
+        };
+        let (key, agreed) = (ready.key, ready.agreed);
+        let Some(to) = to.filter(|_| agreed.delivery_ack) else {
+            return Next::Go;
+        };
+        let from = from.filter(|_| agreed.ack_range).unwrap_or(to);
+        if from > to {
+            return self.fail(tunnel, Title::InvalidControlPayload, "an ACK whose range is empty");
         }
+        if let Some(row) = tunnel.outbox.acknowledged(frame.channel, from, to) {
+            self.rows_arrived(key, row);
+        }
+        self.note_fat(tunnel);
+        self.fetch_for(tunnel);
+        Next::Go
     }
 
     /// Less is on its way: senders that waited for that go on.

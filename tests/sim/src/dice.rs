@@ -14,6 +14,7 @@ impl Rate {
 }
 
 /// A seeded generator.
+#[derive(Clone)]
 pub(crate) struct Dice(ChaCha8Rng);
 
 impl Dice {

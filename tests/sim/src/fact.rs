@@ -18,8 +18,8 @@ pub(crate) struct WireFrame {
 /// What a checker wants to know of its payload.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
-    /// The handshake's AUTH.
-    Auth,
+    /// The handshake's AUTH, and whether it accepts `delivery-ack`.
+    Auth { delivery_ack: bool },
     /// The final ACK of the handshake.
     Ready,
     /// An ACK of a client's frame, and whom it could not be kept for and why.
@@ -107,6 +107,8 @@ pub(crate) enum Fact<'a> {
     Taken { session: SessionNo, frame: &'a WireFrame },
     /// The client has read the frame.
     Heard { session: SessionNo, frame: &'a WireFrame },
+    /// The client acknowledged to the relay what it was given under this number, in its own frame `own` or before.
+    Confirmed { session: SessionNo, number: u32, own: u32 },
     /// The shard knows that the connection is over.
     Closed { session: SessionNo },
     /// A row is durable.

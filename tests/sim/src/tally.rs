@@ -25,6 +25,7 @@ impl Tally {
             ("timeouts", counters.timeouts),
             ("frames delivered", counters.delivered),
             ("frames spilled", counters.spilled),
+            ("queues overflowed", counters.overflows),
             ("frames stored", counters.appended),
             ("frames refused", counters.refused),
             ("rows replayed", counters.replayed),

@@ -14,8 +14,10 @@ use crate::ids::{DeviceNo, FrameKey, SessionNo};
 /// What became of a frame for one recipient.
 #[derive(Clone, Copy, Debug, Default)]
 struct Fate {
-    /// The kernel took it whole, or the client has it.
+    /// The kernel took it whole, or the client has it; with `delivery-ack` the client has acknowledged it.
     taken: bool,
+    /// It was given to a client.
+    given: bool,
     /// It lies in the inbox.
     row: bool,
     /// It lay there once.
@@ -50,6 +52,9 @@ pub(crate) struct Kept {
     /// Connections that have been answered with AUTH; from then on the relay may know them as live.
     live: BTreeMap<SessionNo, Live>,
     absences: Absences,
+    /// Sessions whose clients acknowledge, and what they were given.
+    acknowledging: BTreeSet<SessionNo>,
+    numbers: BTreeMap<(SessionNo, u32), FrameKey>,
 }
 
 impl Kept {
@@ -66,7 +71,7 @@ impl Kept {
     /// Whether the frame was never sent to the device.
     pub(super) fn unsent(&self, device: DeviceNo, key: FrameKey) -> bool {
         let fate = self.sent.get(&key).and_then(|sent| sent.fates.get(&device));
-        fate.is_some_and(|fate| !fate.taken) && !self.had_left(device, key)
+        fate.is_some_and(|fate| !fate.given) && !self.had_left(device, key)
     }
 
     fn acked(&mut self, session: SessionNo, number: u32, rejected: &[String]) -> Result<(), Violation> {
@@ -116,7 +121,7 @@ impl Kept {
         }
         Err(Violation::new(
             "kept",
-            format!("the row of {key} for {device} was deleted before it was sent"),
+            format!("the row of {key} for {device} was deleted before it had arrived"),
         ))
     }
 
@@ -141,7 +146,10 @@ impl Kept {
     fn wire(&mut self, fact: &Fact<'_>, known: &Known) -> Result<(), Violation> {
         match fact {
             Fact::Emitted { session, frame } => match &frame.body {
-                Body::Auth => {
+                Body::Auth { delivery_ack } => {
+                    if *delivery_ack {
+                        self.acknowledging.insert(*session);
+                    }
                     self.live.insert(
                         *session,
                         Live {
@@ -153,10 +161,26 @@ impl Kept {
                 Body::Ack { number, rejected, .. } if !known.hostile(*session) => {
                     self.acked(*session, *number, rejected)?;
                 }
+                Body::Marked { key, .. } if self.acknowledging.contains(session) => {
+                    self.numbers.insert((*session, frame.sequence), *key);
+                    if let Some(fate) = self.fate(known.device(*session), *key) {
+                        // A hostile one may acknowledge whatever leaves for it, and so do without it.
+                        fate.taken |= known.hostile(*session);
+                    }
+                }
                 _ => {}
             },
             Fact::Taken { session, frame } | Fact::Heard { session, frame } => {
-                if let Body::Marked { key, .. } = frame.body
+                if let Body::Marked { key, .. } = frame.body {
+                    let waits = self.acknowledging.contains(session);
+                    if let Some(fate) = self.fate(known.device(*session), key) {
+                        fate.given = true;
+                        fate.taken |= !waits;
+                    }
+                }
+            }
+            Fact::Confirmed { session, number, .. } => {
+                if let Some(key) = self.numbers.get(&(*session, *number)).copied()
                     && let Some(fate) = self.fate(known.device(*session), key)
                 {
                     fate.taken = true;

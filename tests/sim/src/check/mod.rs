@@ -3,6 +3,7 @@
 mod absence;
 mod bytes;
 mod calls;
+mod confirmed;
 mod kept;
 mod left;
 mod order;
@@ -53,6 +54,8 @@ pub(crate) struct Known {
     sessions: BTreeMap<SessionNo, Dialler>,
     /// Facts so far: the only time that checkers have.
     pub(crate) at: u64,
+    /// Some session's queue has overflowed: what had left was stored as well, and may come again.
+    pub(crate) overflowed: bool,
 }
 
 impl Known {
@@ -102,6 +105,7 @@ impl Checkers {
                 Box::new(refused::Refused::default()),
                 Box::new(sequences::Sequences::default()),
                 Box::new(sessions::Sessions::default()),
+                Box::new(confirmed::Confirmed::new(weather)),
             ],
             kept: kept::Kept::default(),
             bytes: bytes::Bytes::new(&weather.limits, frame, usize::from(weather.devices)),
@@ -144,6 +148,11 @@ impl Checkers {
     /// After each turn of a shard.
     pub(crate) fn gauges(&mut self, shard: u16, gauges: &Gauges) -> Result<(), Violation> {
         self.bytes.look(shard, gauges)
+    }
+
+    /// How often sessions of a shard have overflowed.
+    pub(crate) fn overflows(&mut self, count: u64) {
+        self.known.overflowed |= count > 0;
     }
 
     /// At the end, with everybody gone.

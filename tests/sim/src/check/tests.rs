@@ -4,7 +4,7 @@ use commucat_proto::FrameType;
 use commucat_shard::counters::Gauges;
 
 use super::Checkers;
-use crate::dice::Dice;
+use crate::dice::{Dice, Rate};
 use crate::fact::{Body, Fact, WireFrame};
 use crate::ids::{DeviceNo, FrameKey, SessionNo};
 use crate::weather::Weather;
@@ -16,7 +16,57 @@ const CAROL: SessionNo = SessionNo(3);
 const TO_BOB: &[DeviceNo] = &[DeviceNo(1)];
 
 fn weather() -> Weather {
-    Weather::draw(&mut Dice::new(1, "weather", 0))
+    Weather {
+        store_fails: Rate::NEVER,
+        port: 4_096,
+        ..Weather::draw(&mut Dice::new(1, "weather", 0))
+    }
+}
+
+/// Bob's first session has agreed to acknowledge, and was given frames 1 to 3.
+fn acknowledging() -> Checkers {
+    let mut checkers = story();
+    let auth = wire(FrameType::Auth, 0, 3, Body::Auth { delivery_ack: true });
+    tell(
+        &mut checkers,
+        Fact::Emitted {
+            session: BOB,
+            frame: &auth,
+        },
+    );
+    for counter in 1..=3 {
+        let frame = &msg(counter, 3 + counter);
+        tell(&mut checkers, Fact::Emitted { session: BOB, frame });
+        tell(&mut checkers, Fact::Taken { session: BOB, frame });
+    }
+    checkers
+}
+
+/// Bob acknowledges what came under this number, and the relay has seen it.
+fn confirm(checkers: &mut Checkers, number: u32) {
+    tell(
+        checkers,
+        Fact::Confirmed {
+            session: BOB,
+            number,
+            own: 8,
+        },
+    );
+    tell(
+        checkers,
+        Fact::Joined {
+            session: BOB,
+            channel: 5,
+            sequence: 9,
+        },
+    );
+    tell(
+        checkers,
+        Fact::Emitted {
+            session: BOB,
+            frame: &ack(9, 7, &[], ""),
+        },
+    );
 }
 
 /// Alice has said frames 1 to 3 to Bob on channel 5.
@@ -35,7 +85,7 @@ fn story() -> Checkers {
             &mut checkers,
             Fact::Emitted {
                 session,
-                frame: &wire(FrameType::Auth, 0, 1, Body::Auth),
+                frame: &wire(FrameType::Auth, 0, 1, Body::Auth { delivery_ack: false }),
             },
         );
         tell(
@@ -391,4 +441,49 @@ fn a_queue_must_not_outgrow_its_limit_and_nothing_must_be_left() {
         checkers.empty(0, &gauges).expect_err("a route is left").checker,
         "bytes"
     );
+}
+
+#[test]
+fn what_a_client_acknowledged_must_not_come_again_and_what_it_did_not_may() {
+    let again = |counter| Fact::Emitted {
+        session: BOB_AGAIN,
+        frame: Box::leak(Box::new(msg(counter, 3))),
+    };
+    let mut checkers = acknowledging();
+    confirm(&mut checkers, 4);
+    assert_eq!(complaint(checkers, again(1)), "confirmed");
+    let mut checkers = acknowledging();
+    confirm(&mut checkers, 4);
+    tell(&mut checkers, again(2));
+    // Without the first, the second is not done with.
+    let mut checkers = acknowledging();
+    confirm(&mut checkers, 5);
+    tell(&mut checkers, again(2));
+}
+
+#[test]
+fn what_was_sent_and_not_acknowledged_is_owed_and_its_row_stays() {
+    let mut checkers = acknowledging();
+    tell(
+        &mut checkers,
+        Fact::Emitted {
+            session: ALICE,
+            frame: &ack(1, 3, &[], ""),
+        },
+    );
+    assert_eq!(
+        checkers.finish().expect_err("frame 1 is not acknowledged").checker,
+        "kept"
+    );
+    let row = (DeviceNo(1), key(1));
+    let stored = Fact::Stored {
+        device: row.0,
+        key: row.1,
+    };
+    tell(&mut checkers, stored);
+    let forgotten = Fact::Forgotten {
+        device: row.0,
+        key: row.1,
+    };
+    assert_eq!(complaint(checkers, forgotten), "kept");
 }

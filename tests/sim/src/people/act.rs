@@ -65,6 +65,9 @@ impl People {
         if ground.ring.unread(no) > PATIENCE {
             return Ok(());
         }
+        if self.dice.below(4) == 0 {
+            self.confirm_some(no, ground)?;
+        }
         match self.dice.weighted(&[80, 10, 2, ground.weather.gather, 12, 4]) {
             0 => {
                 for _ in 0..1 + self.dice.skewed(ground.weather.burst) {
@@ -249,6 +252,10 @@ impl People {
         }
         if self.person(device).sessions.is_empty() {
             self.dial(device, ground)?;
+        }
+        for no in self.person(device).sessions.clone() {
+            self.confirm_all(no, ground)?;
+            self.transmit(no, ground);
         }
         Ok(())
     }

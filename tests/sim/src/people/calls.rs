@@ -254,7 +254,7 @@ impl People {
         let Some(session) = self.sessions.get_mut(&no) else {
             return Ok(());
         };
-        let (key, _) = session.next_key(call.channel);
+        let (key, ..) = session.next_key(call.channel);
         let Some(sequence) = session.client.say(kind, call.channel, &payload(key)) else {
             return Ok(());
         };

@@ -1,6 +1,7 @@
 //! The real client, as a person uses it.
 
-use commucat_client::{Config, Connection, Event, HttpVersion, Pattern, PublicKey, StaticKey};
+use commucat_client::{Acks, Config, Connection, Event, HttpVersion, Pattern, PublicKey, StaticKey};
+use commucat_crypto::{DEFAULT_PROLOGUE, Initiator, InitiatorHello};
 use commucat_proto::{ChannelId, Frame, FrameType, Sequence};
 
 use crate::dice::Dice;
@@ -17,6 +18,7 @@ pub(super) enum News {
     Frame {
         kind: FrameType,
         channel: u32,
+        number: u32,
         payload: Vec<u8>,
     },
     /// An ERROR, an HTTP refusal, or the client's own judgement of what it read.
@@ -49,9 +51,29 @@ pub(super) const WAYS: [HttpVersion; 4] = [
     HttpVersion::WebSocket1,
     HttpVersion::WebSocket2,
 ];
+/// Extensions of the protocol; each person offers some of them.
+const EXTENSIONS: [&str; 3] = ["ack-range", "delivery-ack", "noise-transport"];
 
 /// See the module.
 pub(crate) struct Client(Connection);
+
+/// What a client's handshake is made of, so that a tap can make it as well.
+#[derive(Clone)]
+pub(crate) struct Secrets {
+    pattern: Pattern,
+    key: StaticKey,
+    server: PublicKey,
+    entropy: Dice,
+}
+
+impl Secrets {
+    /// The handshake's beginning, once more.
+    pub(crate) fn hello(&self) -> Option<InitiatorHello> {
+        let mut entropy = self.entropy.clone();
+        let started = Initiator::start(self.pattern, &self.key, self.server, DEFAULT_PROLOGUE, &mut entropy);
+        started.ok().map(|(hello, _)| hello)
+    }
+}
 
 impl Client {
     pub(super) fn new(
@@ -59,8 +81,9 @@ impl Client {
         key: &StaticKey,
         server: PublicKey,
         http: HttpVersion,
+        by_hand: bool,
         mut entropy: Dice,
-    ) -> Result<Self, String> {
+    ) -> Result<(Self, Secrets), String> {
         let mut config = Config::new(device.id(), key.clone(), server);
         config.pattern = if entropy.below(2) == 0 {
             Pattern::Xk
@@ -71,9 +94,41 @@ impl Client {
         config.authority = DOMAIN.to_owned();
         config.secure = false;
         config.eager = entropy.below(2) == 0;
-        Connection::new(config, &mut entropy)
-            .map(Self)
-            .map_err(|error| error.to_string())
+        config.capabilities = EXTENSIONS
+            .iter()
+            .filter(|_| entropy.below(2) == 0)
+            .map(|name| (*name).to_owned())
+            .collect();
+        config.acks = if by_hand { Acks::ByHand } else { Acks::Taken };
+        let secrets = Secrets {
+            pattern: config.pattern,
+            key: key.clone(),
+            server,
+            entropy: entropy.clone(),
+        };
+        let connection = Connection::new(config, &mut entropy).map_err(|error| error.to_string())?;
+        Ok((Self(connection), secrets))
+    }
+
+    /// Whether the relay accepted an extension.
+    pub(super) fn has(&self, capability: &str) -> bool {
+        self.0.session().is_some_and(|session| session.has(capability))
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.0.is_ready()
+    }
+
+    pub(super) fn last_sent(&self) -> u32 {
+        self.0.last_sent().get()
+    }
+
+    /// Acknowledges what came on `channel` under these numbers; its own number, when it would send that.
+    pub(super) fn confirm(&mut self, channel: u32, from: u32, to: u32) -> Option<u32> {
+        self.0
+            .acknowledge_range(ChannelId::new(channel), Sequence::new(from), Sequence::new(to))
+            .ok()
+            .map(Sequence::get)
     }
 
     /// Takes bytes from the wire; what they meant.
@@ -142,6 +197,11 @@ impl Client {
         self.0.inject(bytes);
     }
 
+    /// The same beside its Noise messages.
+    pub(super) fn inject_unsealed(&mut self, bytes: &[u8]) {
+        self.0.inject_unsealed(bytes);
+    }
+
     pub(super) fn finish(&mut self) {
         self.0.close();
     }
@@ -153,6 +213,7 @@ fn tell(event: &Event<'_>, news: &mut Vec<News>) {
         Event::Frame(frame) => news.push(News::Frame {
             kind: frame.kind,
             channel: frame.channel.get(),
+            number: frame.sequence.get(),
             payload: frame.payload.to_vec(),
         }),
         Event::Acknowledged { from, to, body, .. } => {

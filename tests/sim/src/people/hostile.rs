@@ -9,7 +9,7 @@ use crate::ground::Ground;
 use crate::ids::SessionNo;
 
 /// Control payloads that a relay must not trip over.
-const PAYLOADS: [&[u8]; 14] = [
+const PAYLOADS: [&[u8]; 17] = [
     b"{\"call_id\":\"call-1-1\",\"accept\":true}",
     b"{\"call_id\":\"call-2-1\",\"reason\":\"hangup\"}",
     b"{\"call_id\":\"call-3-1\",\"from\":\"device-0\",\"to\":[\"device-1\"]}",
@@ -23,6 +23,9 @@ const PAYLOADS: [&[u8]; 14] = [
     b"{\"members\":[\"device-0\",\"device-0\",\"device-1@elsewhere.example\"]}",
     b"{\"members\":[],\"group_id\":\"none\"}",
     b"{\"ack\":-1}",
+    b"{\"ack\":3,\"from\":9}",
+    b"{\"ack\":4294967295,\"from\":0}",
+    b"{\"ack\":4294967295}",
     b"{\"ack\":4294967296,\"pattern\":\"XK\",\"handshake\":\"00\"}",
 ];
 
@@ -33,6 +36,13 @@ impl People {
             return;
         };
         session.tampered = true;
+        if self.dice.below(8) == 0 {
+            let unsealed = unsealed(&mut self.dice);
+            ground.note(|| format!("{no} misbehaves with {} bytes beside its messages", unsealed.len()));
+            session.client.inject_unsealed(&unsealed);
+            self.transmit(no, ground);
+            return;
+        }
         let inside = match self.dice.below(5) {
             0 => {
                 let outside = garbage(&mut self.dice);
@@ -90,6 +100,15 @@ fn flipped(dice: &mut Dice) -> Vec<u8> {
     };
     let at = dice.index(out.len().min(12));
     out[at] ^= 1 << dice.below(8);
+    out
+}
+
+/// Lengths and messages that nobody has sealed.
+fn unsealed(dice: &mut Dice) -> Vec<u8> {
+    let mut out = Vec::new();
+    let len = *dice.pick(&[0, 15, 16, 40, 65_535, 65_536, u64::MAX]);
+    commucat_proto::varint::encode(len, &mut out);
+    out.extend((0..len.min(dice.below(100))).map(|_| dice.below(256) as u8));
     out
 }
 

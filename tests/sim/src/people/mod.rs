@@ -5,6 +5,7 @@
 mod act;
 mod calls;
 mod client;
+mod confirm;
 mod groups;
 mod hostile;
 mod session;
@@ -129,13 +130,15 @@ impl People {
         let shard = self.dice.below(u64::from(self.shards)) as u16;
         let entropy = Dice::new(self.seed, "client", u64::from(no.0));
         let http = *self.dice.pick(&WAYS);
+        let by_hand = self.dice.below(2) == 0;
         let server = self.server;
         let person = self.person(device);
         person.sessions.push(no);
         let hostile = person.hostile;
-        let client =
-            Client::new(device, &person.key, server, http, entropy).map_err(|error| Violation::new("client", error))?;
-        self.sessions.insert(no, Session::new(no, device, client, http));
+        let client = Client::new(device, &person.key, server, http, by_hand, entropy)
+            .map_err(|error| Violation::new("client", error))?;
+        self.sessions
+            .insert(no, Session::new(no, device, client, http, by_hand));
         ground.fact(&Fact::Dialled {
             session: no,
             device,
@@ -207,6 +210,7 @@ impl People {
             }
         }
         let news = session.client.receive(bytes);
+        self.confirm_heard(no, &news, ground)?;
         let understood = self.understand(no, news, ground)?;
         let Some(session) = self.sessions.get_mut(&no) else {
             return Ok(());
@@ -242,7 +246,9 @@ impl People {
                         self.groups.done(deed);
                     }
                 }
-                News::Frame { kind, channel, payload } => {
+                News::Frame {
+                    kind, channel, payload, ..
+                } => {
                     keys.extend(ids::unmark(&payload).map(|(key, _)| key));
                     session.calls.hear(kind, channel, &payload);
                 }
@@ -314,6 +320,11 @@ impl People {
         for no in sessions {
             self.over(*no, ground);
         }
+    }
+
+    /// What a tap on this session's wire has to know.
+    pub(crate) fn hello(&self, no: SessionNo) -> Option<commucat_crypto::InitiatorHello> {
+        self.sessions.get(&no)?.secrets.hello()
     }
 
     /// Whether the device wants to be connected.

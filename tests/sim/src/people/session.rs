@@ -6,7 +6,7 @@ use commucat_client::HttpVersion;
 use commucat_proto::FrameType;
 
 use super::calls::Calls;
-use super::client::Client;
+use super::client::{Client, Secrets};
 use super::groups::Deed;
 use crate::ids::{DeviceNo, FrameKey, SessionNo};
 use crate::tap::Tap;
@@ -40,6 +40,11 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     /// Reads what the client reads, on its own.
     pub(crate) tap: Tap,
+    pub(crate) secrets: Secrets,
+    /// The person acknowledges what it was given when it likes, instead of the client.
+    pub(crate) by_hand: bool,
+    /// Channel and number of what is not acknowledged.
+    pub(crate) unconfirmed: Vec<(u32, u32)>,
     /// Frames that only the tap has found so far, or only the client: of a cut DATA frame either may know more.
     pub(crate) brought: VecDeque<FrameKey>,
     pub(crate) understood: VecDeque<FrameKey>,
@@ -62,12 +67,21 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(no: SessionNo, device: DeviceNo, client: Client, http: HttpVersion) -> Self {
+    pub(crate) fn new(
+        no: SessionNo,
+        device: DeviceNo,
+        (client, secrets): (Client, Secrets),
+        http: HttpVersion,
+        by_hand: bool,
+    ) -> Self {
         Self {
             no,
             device,
             client,
-            tap: Tap::new(http),
+            tap: Tap::new(http, secrets.hello()),
+            secrets,
+            by_hand,
+            unconfirmed: Vec::new(),
             brought: VecDeque::new(),
             understood: VecDeque::new(),
             channels: BTreeMap::new(),

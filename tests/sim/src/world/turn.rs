@@ -77,6 +77,7 @@ impl World {
         let core = &mut self.cores[usize::from(shard)];
         let gauges = core.shard.gauges();
         self.ground.checkers.gauges(shard, &gauges)?;
+        self.ground.checkers.overflows(core.shard.counters().overflows);
         let now = self.ground.agenda.now();
         if let Some(at) = core.shard.deadline().map(|at| at.0.max(now))
             && core.deadline_planned.is_none_or(|planned| at < planned)
@@ -106,7 +107,7 @@ impl World {
                 self.wires.insert(
                     session,
                     Wire {
-                        tap: Tap::new(http),
+                        tap: Tap::new(http, self.people.hello(session)),
                         in_send: Vec::new(),
                     },
                 );

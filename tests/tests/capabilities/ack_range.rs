@@ -1,19 +1,13 @@
-//! Capabilities: what is echoed is what is used (CCP-1, Capability Negotiation; decisions § 3, § 5).
+//! `ack-range` (decisions § 3).
 
-use commucat_client::{Config, HttpVersion};
+use commucat_client::HttpVersion;
 use commucat_tests::people::{Device, Peer, WAYS};
 use commucat_tests::stage::Stage;
 
+use crate::with;
+
 const CHANNEL: u32 = 4;
 const BURST: u32 = 2_000;
-
-fn with(stage: &Stage, device: &Device, http: HttpVersion, capabilities: &[&str]) -> Peer {
-    let config = Config {
-        capabilities: capabilities.iter().map(|name| (*name).to_owned()).collect(),
-        ..device.config(stage, http)
-    };
-    device.connect_with(stage, config).unwrap()
-}
 
 /// Sends a burst, half on each of two channels in runs of ten, and checks that every frame is acknowledged once.
 fn burst(from: &mut Peer) {
