@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 
-use commucat_storage::api::{Completion, Request, Submission, Ticket};
+use commucat_storage::api::{Completion, Reply, Request, StoreError, Submission, Ticket};
 
 use crate::Shard;
+use crate::clock::Now;
 use crate::mesh::message::{DeviceKey, Epoch, Receipt, TunnelId};
 
 /// What a completion is for.
@@ -32,7 +33,8 @@ pub(crate) enum Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct StoreDesk {
     next: u64,
-    waiting: HashMap<Ticket, Waiting>,
+    /// With the moment at which each was asked.
+    waiting: HashMap<Ticket, (Waiting, Now)>,
 }
 
 impl StoreDesk {
@@ -45,13 +47,17 @@ impl Shard {
     pub(crate) fn ask_store(&mut self, request: Request, waiting: Waiting) {
         self.store.next += 1;
         let ticket = Ticket(self.store.next);
-        self.store.waiting.insert(ticket, waiting);
+        self.store.waiting.insert(ticket, (waiting, self.at.now));
         self.fx.store.push(Submission { ticket, request });
     }
 
     pub(crate) fn stored(&mut self, completion: Completion) {
         let Completion { ticket, outcome } = completion;
-        match self.store.waiting.remove(&ticket) {
+        let waiting = self.store.waiting.remove(&ticket).map(|(waiting, since)| {
+            self.count_stored(&outcome, since);
+            waiting
+        });
+        match waiting {
             Some(Waiting::Lookup(tunnel)) => self.looked_up(tunnel, outcome),
             Some(Waiting::Record(tunnel)) => self.recorded(tunnel, &outcome),
             Some(Waiting::Recheck(tunnel)) => self.rechecked(tunnel, outcome),
@@ -63,6 +69,18 @@ impl Shard {
                 }
             }
             None => tracing::error!(ticket = ticket.0, "the store answered a question nobody asked"),
+        }
+    }
+
+    fn count_stored(&mut self, outcome: &Result<Reply, StoreError>, since: Now) {
+        match outcome {
+            // It was never asked.
+            Err(StoreError::PortFull) => self.counters.store_full += 1,
+            outcome => {
+                self.counters.store_failed += u64::from(matches!(outcome, Err(StoreError::Unavailable(_))));
+                let micros = self.at.now.0.saturating_sub(since.0);
+                self.counters.store_latency.record(micros);
+            }
         }
     }
 }
