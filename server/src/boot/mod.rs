@@ -2,6 +2,7 @@
 //!
 //! Called once by `run`; on a second start everything is found and nothing is made.
 
+pub mod admin;
 pub mod entropy;
 mod files;
 mod noise;
@@ -16,6 +17,7 @@ use rustls::ServerConfig;
 pub use files::FileError;
 
 use crate::config::Config;
+use crate::rest::operator::token::AdminToken;
 use entropy::SystemEntropy;
 
 /// Why the server cannot start.
@@ -44,6 +46,8 @@ pub struct Booted {
     pub tls: Arc<ServerConfig>,
     /// The Noise static key.
     pub noise_key: Arc<StaticKey>,
+    /// The operator's token, when one is configured.
+    pub admin: Option<AdminToken>,
     /// What outlives the process.
     pub store: EmbeddedStore,
 }
@@ -59,5 +63,11 @@ pub fn boot(config: &Config) -> Result<Booted, BootError> {
     let mut entropy = SystemEntropy::new()?;
     let noise_key = Arc::new(noise::static_key(&config.data.join("noise.key"), &mut entropy)?);
     let tls = tls::server_config(config)?;
-    Ok(Booted { tls, noise_key, store })
+    let admin = admin::token(config)?;
+    Ok(Booted {
+        tls,
+        noise_key,
+        admin,
+        store,
+    })
 }

@@ -4,6 +4,7 @@
 //! runs on a few threads of its own, and brings the answer back. Adding a call means adding a route here.
 
 pub mod desk;
+pub mod operator;
 mod page;
 pub mod problem;
 pub mod store;
@@ -19,6 +20,7 @@ use commucat_storage::api::Request;
 use http::{Method, StatusCode, Uri};
 use serde::Serialize;
 
+use operator::Operator;
 use problem::Problem;
 use store::StoreClient;
 
@@ -32,6 +34,8 @@ pub struct Site {
     pub info: Arc<ServerInfo>,
     /// The store.
     pub store: StoreClient,
+    /// What the operator alone may see.
+    pub operator: Operator,
 }
 
 /// `GET /api/server-info` (decisions, section 10): what a client needs before its first HELLO.
@@ -73,6 +77,7 @@ pub fn router(site: Site) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/api/server-info", get(server_info))
+        .merge(operator::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(site)
