@@ -11,6 +11,7 @@ mod offline;
 mod report;
 mod routing;
 mod sequences;
+mod telemetry;
 mod transport;
 mod wire;
 
@@ -28,6 +29,7 @@ fn statements() -> Vec<Statement> {
         routing::STATEMENTS,
         sequences::STATEMENTS,
         offline::STATEMENTS,
+        telemetry::STATEMENTS,
     ]
     .concat()
 }
