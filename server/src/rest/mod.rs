@@ -4,6 +4,7 @@
 //! runs on a few threads of its own, and brings the answer back. Adding a call means adding a route here.
 
 pub mod desk;
+pub mod noise;
 pub mod operator;
 mod page;
 pub mod problem;
@@ -20,6 +21,7 @@ use commucat_storage::api::Request;
 use http::{Method, StatusCode, Uri};
 use serde::Serialize;
 
+use noise::NoiseInfo;
 use operator::Operator;
 use problem::Problem;
 use store::StoreClient;
@@ -39,14 +41,13 @@ pub struct Site {
 }
 
 /// `GET /api/server-info` (decisions, section 10): what a client needs before its first HELLO.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct ServerInfo {
     /// This server's name.
     pub domain: String,
-    /// The Noise key to use, hex.
-    pub noise_public: String,
-    /// Every Noise key that works, the one to use first.
-    pub noise_keys: Vec<String>,
+    /// The Noise keys that work.
+    #[serde(flatten)]
+    pub noise: NoiseInfo,
     /// The authority of device certificates; none yet.
     pub device_ca_public: Option<String>,
     /// Noise patterns.
@@ -107,8 +108,8 @@ async fn readyz(State(site): State<Site>) -> Response {
     }
 }
 
-async fn server_info(State(site): State<Site>) -> Json<ServerInfo> {
-    Json(ServerInfo::clone(&site.info))
+async fn server_info(State(site): State<Site>) -> Json<Arc<ServerInfo>> {
+    Json(Arc::clone(&site.info))
 }
 
 async fn not_found(uri: Uri) -> Problem {

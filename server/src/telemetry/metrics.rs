@@ -209,6 +209,11 @@ pub static METRICS: &[Metric] = &[
         store_failed,
         "Requests that failed because the store could not be used."
     ),
+    counter!(
+        "presence_lost",
+        presence_lost,
+        "Presence entries, or parts of a round of them, that the store did not take."
+    ),
     metric!(
         "store_latency_seconds",
         "seconds",
