@@ -2,6 +2,8 @@
 
 use commucat_proto::FrameType;
 
+use crate::histogram::Histogram;
+
 /// Why a frame was dropped. Every drop has one, and each reason has its counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drop {
@@ -101,6 +103,14 @@ pub struct Counters {
     pub sends: u64,
     /// Messages put into lanes.
     pub mesh_messages: u64,
+    /// Answers in parts that were ended because their reader was too slow.
+    pub slow_readers: u64,
+    /// Requests that found the store's port full.
+    pub store_full: u64,
+    /// Requests that failed because the store could not be used.
+    pub store_failed: u64,
+    /// From a request's submission to the turn that saw its completion.
+    pub store_latency: Histogram,
 }
 
 impl Counters {

@@ -1,5 +1,5 @@
 //! Everything a shard can ask of the world. The driver carries the effects out at the end of each turn, in this
-//! order: sends, reads, closes, mesh, store, calls; then clears the lists and keeps their capacity.
+//! order: sends, reads, closes, mesh, store, calls, hangups; then clears the lists and keeps their capacity.
 
 use bytes::Bytes;
 use commucat_storage::api::Submission;
@@ -40,6 +40,8 @@ pub struct Effects {
     pub store: Vec<Submission>,
     /// For the REST router.
     pub calls: Vec<(CallId, http::Request<Bytes>)>,
+    /// Calls whose answer comes in parts and that nobody listens to any longer; given once, after their `Head`.
+    pub hangups: Vec<CallId>,
 }
 
 impl Effects {
@@ -52,5 +54,6 @@ impl Effects {
             && self.mesh.is_empty()
             && self.store.is_empty()
             && self.calls.is_empty()
+            && self.hangups.is_empty()
     }
 }

@@ -36,6 +36,17 @@ pub struct CallId {
     pub stream: u32,
 }
 
+/// A part of an answer whose length nobody knows when it begins: an event stream.
+#[derive(Debug)]
+pub enum Part {
+    /// Status and headers.
+    Head(http::Response<()>),
+    /// A piece of the body.
+    Data(Bytes),
+    /// The body is complete.
+    End,
+}
+
 /// What the driver feeds.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -87,6 +98,13 @@ pub enum Input<'a> {
         call: CallId,
         /// The answer; its body is complete.
         response: http::Response<Bytes>,
+    },
+    /// The REST router's answer comes in parts: `Head` first, once, then any number of `Data`, then `End`.
+    Streamed {
+        /// Which call.
+        call: CallId,
+        /// The next part.
+        part: Part,
     },
     /// The operator has rotated the Noise static key; handshakes that have begun go on with the one they began with.
     Keys(NoiseKeys),

@@ -24,6 +24,7 @@ mod delivery;
 mod directory;
 pub mod effect;
 mod group;
+pub mod histogram;
 mod home;
 pub mod input;
 mod keys;
@@ -38,6 +39,7 @@ mod route;
 mod sealed;
 mod session;
 mod store_desk;
+pub mod survey;
 mod timer;
 mod trace;
 mod tunnel;
@@ -53,7 +55,7 @@ use crate::calls::Calls;
 use crate::clock::{Moment, Now, Wall};
 use crate::config::{NoiseKeys, ShardConfig};
 use crate::conn::Conns;
-use crate::counters::{Counters, Gauges};
+use crate::counters::Counters;
 use crate::directory::Directory;
 use crate::effect::Effects;
 use crate::group::Groups;
@@ -190,6 +192,7 @@ impl Shard {
             Input::Mesh { from, batch } => self.batch(from, batch),
             Input::Stored(completion) => self.stored(completion),
             Input::Answered { call, response } => self.answered(call, response),
+            Input::Streamed { call, part } => self.streamed(call, part),
             Input::Keys(keys) => self.noise = keys,
             Input::Expired => self.expired(),
             Input::Drain => self.drain(),
@@ -226,31 +229,6 @@ impl Shard {
         &self.counters
     }
 
-    /// What is held right now. Walks all sessions: for checks and slow telemetry.
-    #[must_use]
-    pub fn gauges(&self) -> Gauges {
-        let outboxes = || self.tunnels.iter().map(|tunnel| tunnel.outbox.bytes());
-        Gauges {
-            connections: self.conns.len(),
-            tunnels: self.tunnels.len(),
-            attached: self.attached.len(),
-            outbox_bytes: outboxes().sum(),
-            outbox_max: outboxes().max().unwrap_or(0),
-            inflight_bytes: self.inflight,
-            unacked: self.tunnels.iter().map(|tunnel| tunnel.state.unacked()).sum(),
-            unparsed_bytes: self.unparsed,
-            peers: self.directory.len(),
-            homes: self.homes.len(),
-            groups: self.groups.len(),
-            group_members: self.groups.members(),
-            group_homes: self.group_homes.len(),
-            store_waiting: self.store.len(),
-            calls: self.calls.open(),
-            calls_lingering: self.calls.lingering(),
-            calls_left: self.left_calls.len(),
-        }
-    }
-
     /// After `Input::Drain`: no connection is left, and nothing this shard owes is on its way to the store. Other shards
     /// may still send it something to store; the process may end when all are drained and no lane holds a batch.
     #[must_use]
@@ -283,6 +261,7 @@ impl Shard {
         fx.mesh.append(&mut self.fx.mesh);
         fx.store.append(&mut self.fx.store);
         fx.calls.append(&mut self.fx.calls);
+        fx.hangups.append(&mut self.fx.hangups);
     }
 
     fn batch(&mut self, from: ShardId, mut batch: Batch) {

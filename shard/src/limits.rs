@@ -15,6 +15,8 @@ pub struct Limits {
     pub streams: u32,
     /// Body of a REST request.
     pub rest_body: usize,
+    /// Bytes of a REST answer in parts that wait for a client to read them, before its stream is ended.
+    pub answer_bytes: usize,
     /// From accept, or from the end of the last REST answer, to the end of a request head.
     pub head_timeout: Duration,
     /// From the request head to a ready session (decisions § 4).
@@ -90,6 +92,7 @@ impl Default for Limits {
             frame: FrameLimits::default(),
             streams: 100,
             rest_body: 256 << 10,
+            answer_bytes: 64 << 10,
             head_timeout: Duration::from_secs(10),
             hello_timeout: Duration::from_secs(10),
             frame_timeout: Duration::from_secs(30),

@@ -4,9 +4,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use commucat_storage::api::{Completion, Request, Submission, Ticket};
+use commucat_storage::api::{Completion, Reply, Request, StoreError, Submission, Ticket};
 
 use crate::Shard;
+use crate::clock::Now;
 use crate::limits::Limits;
 use crate::mesh::message::{DeviceKey, Epoch, GroupKey, Receipt, TunnelId};
 
@@ -38,7 +39,8 @@ pub(crate) enum Waiting {
 #[derive(Debug, Default)]
 pub(crate) struct StoreDesk {
     next: u64,
-    waiting: HashMap<Ticket, Waiting>,
+    /// With the moment at which each was asked.
+    waiting: HashMap<Ticket, (Waiting, Now)>,
     /// Appends among them, and their bytes.
     appends: usize,
     append_bytes: usize,
@@ -72,13 +74,17 @@ impl Shard {
             self.store.appends += 1;
             self.store.append_bytes += bytes;
         }
-        self.store.waiting.insert(ticket, waiting);
+        self.store.waiting.insert(ticket, (waiting, self.at.now));
         self.fx.store.push(Submission { ticket, request });
     }
 
     pub(crate) fn stored(&mut self, completion: Completion) {
         let Completion { ticket, outcome } = completion;
-        match self.store.waiting.remove(&ticket) {
+        let waiting = self.store.waiting.remove(&ticket).map(|(waiting, since)| {
+            self.count_stored(&outcome, since);
+            waiting
+        });
+        match waiting {
             Some(Waiting::Lookup(tunnel)) => self.looked_up(tunnel, outcome),
             Some(Waiting::Record(tunnel)) => self.recorded(tunnel, &outcome),
             Some(Waiting::Recheck(tunnel)) => self.rechecked(tunnel, outcome),
@@ -104,6 +110,18 @@ impl Shard {
             && let Some(device) = self.store.held_back.pop_front()
         {
             self.home_append_on(device);
+        }
+    }
+
+    fn count_stored(&mut self, outcome: &Result<Reply, StoreError>, since: Now) {
+        match outcome {
+            // It was never asked.
+            Err(StoreError::PortFull) => self.counters.store_full += 1,
+            outcome => {
+                self.counters.store_failed += u64::from(matches!(outcome, Err(StoreError::Unavailable(_))));
+                let micros = self.at.now.0.saturating_sub(since.0);
+                self.counters.store_latency.record(micros);
+            }
         }
     }
 }

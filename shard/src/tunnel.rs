@@ -180,7 +180,13 @@ impl Tunnels {
         self.count
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Tunnel> {
-        self.slots.iter().filter_map(|slot| slot.tunnel.as_deref())
+    /// The tunnels in these slots, as far as they exist.
+    pub(crate) fn between(&self, from: usize, to: usize) -> impl Iterator<Item = &Tunnel> {
+        let slots = self.slots.get(from..to.min(self.slots.len())).unwrap_or(&[]);
+        slots.iter().filter_map(|slot| slot.tunnel.as_deref())
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
     }
 }

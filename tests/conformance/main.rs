@@ -12,6 +12,7 @@ mod offline;
 mod report;
 mod routing;
 mod sequences;
+mod telemetry;
 mod transport;
 mod wire;
 
@@ -30,6 +31,7 @@ fn statements() -> Vec<Statement> {
         groups::STATEMENTS,
         sequences::STATEMENTS,
         offline::STATEMENTS,
+        telemetry::STATEMENTS,
     ]
     .concat()
 }

@@ -5,13 +5,17 @@
 //!  relay   the process                       memory      what it holds
 //!  people  honest clients, by the driver     ledger      what was promised, and what was heard
 //!  tunnel  clients made by hand, over raw, http2, websocket and wire
+//!  operator  a token, numbers (openmetrics), event streams
 //! ```
 
+pub mod browser;
 pub mod bystanders;
 pub mod curl;
 pub mod http2;
 pub mod ledger;
 pub mod memory;
+pub mod openmetrics;
+pub mod operator;
 pub mod people;
 pub mod raw;
 pub mod relay;

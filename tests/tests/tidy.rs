@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use commucat_server::config::table::{key, reference};
+use commucat_server::telemetry::metrics::METRICS;
 use commucat_tests::repository::{read, root, rust_files};
 
 /// Past this a file is most likely two ideas.
@@ -166,6 +167,29 @@ fn every_limit_can_be_configured() {
     for name in keys {
         assert!(key(&name).is_some(), "`{name}` has no configuration key");
     }
+}
+
+#[test]
+fn every_counter_is_a_metric() {
+    let shard = fields(&read("shard/src/counters.rs"), "Counters");
+    let ring = fields(&read("shard/ring/src/counters.rs"), "RingCounters");
+    assert!(shard.len() > 15 && ring.len() > 15, "the counters were not read");
+    let counters = shard.iter().map(|field| format!("shard.{field}"));
+    let counters: BTreeSet<String> = counters
+        .chain(ring.iter().map(|field| format!("ring.{field}")))
+        .collect();
+    let published: BTreeSet<String> = METRICS
+        .iter()
+        .flat_map(|metric| metric.fields)
+        .map(|&field| field.to_owned())
+        .collect();
+    let forgotten: Vec<_> = counters.difference(&published).collect();
+    assert!(
+        forgotten.is_empty(),
+        "server/src/telemetry/metrics.rs has no metric for {forgotten:?}"
+    );
+    let gone: Vec<_> = published.difference(&counters).collect();
+    assert!(gone.is_empty(), "there is no counter {gone:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Called once by `run`; on a second start everything is found and nothing is made.
 
+pub mod admin;
 pub mod entropy;
 pub mod federation;
 mod files;
@@ -17,6 +18,7 @@ use rustls::ServerConfig;
 pub use files::FileError;
 
 use crate::config::Config;
+use crate::rest::operator::token::AdminToken;
 use entropy::SystemEntropy;
 
 /// Why the server cannot start.
@@ -43,6 +45,8 @@ pub enum BootError {
 pub struct Booted {
     /// Settings of TLS connections.
     pub tls: Arc<ServerConfig>,
+    /// The operator's token, when one is configured.
+    pub admin: Option<AdminToken>,
     /// The Noise static keys.
     pub noise: NoiseKeys,
     /// The key of this server's events to its peers, hex.
@@ -63,10 +67,12 @@ pub fn boot(config: &Config) -> Result<Booted, BootError> {
     let noise = noise::static_keys(&config.data, &mut entropy)?;
     let federation_public = federation::public_key(&config.data, &mut entropy)?;
     let tls = tls::server_config(config)?;
+    let admin = admin::token(config)?;
     Ok(Booted {
         tls,
         noise,
         federation_public,
+        admin,
         store,
     })
 }

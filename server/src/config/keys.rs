@@ -186,6 +186,13 @@ pub(super) static KEYS: &[Key] = &[
         "Which log lines there are."
     ),
     key!(
+        "admin_token_file",
+        Kind::OptionalPath,
+        Path,
+        admin_token_file,
+        "A file with the operator's token; opens `/admin`, and closes `/metrics` to everybody else."
+    ),
+    key!(
         "tls.certificate",
         Kind::OptionalPath,
         Path,
@@ -250,12 +257,28 @@ pub(super) static KEYS: &[Key] = &[
         "The longest body of a REST request."
     ),
     number!(
+        "limits.answer_bytes",
+        Size,
+        KIB,
+        16 * MIB,
+        limits.answer_bytes,
+        "Bytes of an event stream queued for a client that does not read; past it, the stream ends."
+    ),
+    number!(
         "limits.rest_calls",
         Count,
         1,
         65_536,
         rest_calls,
         "REST calls of one shard that wait for an answer; the next is answered 503."
+    ),
+    number!(
+        "limits.rest_streams",
+        Count,
+        1,
+        65_536,
+        rest_streams,
+        "Event streams of one shard that are open; the next is answered 503."
     ),
     time!(
         "limits.head_timeout",

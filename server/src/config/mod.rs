@@ -63,6 +63,10 @@ pub struct Config {
     pub store: Options,
     /// REST calls of one shard that may wait for the pool.
     pub rest_calls: usize,
+    /// Event streams of one shard.
+    pub rest_streams: usize,
+    /// Where the operator's token stands.
+    pub admin_token_file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -83,6 +87,8 @@ impl Default for Config {
             limits: Limits::default(),
             store: Options::default(),
             rest_calls: 256,
+            rest_streams: 64,
+            admin_token_file: None,
         }
     }
 }

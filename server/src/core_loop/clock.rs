@@ -15,13 +15,18 @@ impl Clock {
         Self(Instant::now())
     }
 
+    /// The monotonic clock alone.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        Now(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
     /// What time it is.
     #[must_use]
     pub fn moment(&self) -> Moment {
-        let now = Now(u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX));
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Moment {
-            now,
+            now: self.now(),
             wall: Wall(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)),
         }
     }

@@ -8,6 +8,7 @@
 //! timers    Expired, when the shard's deadline has passed
 //! flush     the shard seals what it owes
 //! carry     effects go to the ring, the lanes, the store's port and the router's desk; sleepers are rung
+//! publish   its numbers, when somebody asks for them
 //! wait      one io_uring_enter: submits all of it, and sleeps if there is nothing to do
 //! ```
 //!
@@ -34,6 +35,7 @@ use commucat_storage::port::Port;
 
 use crate::boot::entropy::SystemEntropy;
 use crate::rest::desk::Desk;
+use crate::telemetry::snapshot::Publisher;
 pub use clock::Clock;
 use control::Control;
 use turn::Turns;
@@ -93,6 +95,8 @@ pub struct Go {
     pub port: Port,
     /// Its door to the router.
     pub desk: Desk,
+    /// Where its numbers are asked for.
+    pub publisher: Publisher,
 }
 
 /// What a thread has done.

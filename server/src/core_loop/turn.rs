@@ -1,13 +1,14 @@
 //! One turn: feed the shard what has happened, carry out what it asks.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use commucat_ring::{Ending as SocketEnding, Event, Ring, RingHandle, SocketId};
 use commucat_shard::Shard;
 use commucat_shard::clock::Moment;
 use commucat_shard::effect::{Effects, Ending, Reading};
-use commucat_shard::input::{ConnId, Input, Listener};
+use commucat_shard::histogram::Histogram;
+use commucat_shard::input::{CallId, ConnId, Input, Listener};
 use commucat_shard::mesh::lanes::Endpoint;
 use commucat_storage::api::{Completion, StoreError};
 use commucat_storage::port::Port;
@@ -15,6 +16,7 @@ use commucat_storage::port::Port;
 use super::control::{Control, Phase};
 use super::{Clock, CoreError, Go, Report};
 use crate::rest::desk::{Answer, Desk};
+use crate::telemetry::snapshot::{Publisher, Queues, Snapshot, thread_cpu};
 
 /// A full lane is tried again this often: its receiver makes room without telling.
 const LANE_RETRY: Duration = Duration::from_millis(1);
@@ -48,6 +50,13 @@ const fn socket(id: ConnId) -> SocketId {
     }
 }
 
+fn input(call: CallId, answer: Answer) -> Input<'static> {
+    match answer {
+        Answer::Whole(response) => Input::Answered { call, response },
+        Answer::Part(part) => Input::Streamed { call, part },
+    }
+}
+
 /// A shard with everything that it touches only through effects.
 pub(super) struct Turns {
     ring: Ring,
@@ -64,8 +73,10 @@ pub(super) struct Turns {
     rotations: u64,
     /// Answers that are there already, for the next turn: refusals, and what the last look before a sleep found.
     completions: Vec<Completion>,
-    answers: Vec<Answer>,
-    turns: u64,
+    answers: Vec<(CallId, Answer)>,
+    publisher: Publisher,
+    /// How long each turn took.
+    turns: Histogram,
 }
 
 impl Turns {
@@ -77,7 +88,12 @@ impl Turns {
         control: Arc<Control>,
         clock: Clock,
     ) -> Self {
-        let Go { rings, port, desk } = go;
+        let Go {
+            rings,
+            port,
+            desk,
+            publisher,
+        } = go;
         Self {
             ring,
             shard,
@@ -92,7 +108,8 @@ impl Turns {
             rotations: 0,
             completions: Vec::new(),
             answers: Vec::new(),
-            turns: 0,
+            publisher,
+            turns: Histogram::default(),
         }
     }
 
@@ -102,7 +119,10 @@ impl Turns {
             self.feed(at);
             self.shard.flush(at, &mut self.effects);
             self.carry_out();
-            self.turns += 1;
+            self.turns.record(self.clock.now().0.saturating_sub(at.now.0));
+            if self.publisher.is_asked() {
+                self.publish();
+            }
             match self.phase {
                 Phase::Serving => {}
                 Phase::Draining => self.control.set_quiet(self.endpoint.id(), self.is_quiet()),
@@ -140,11 +160,11 @@ impl Turns {
         while let Some(completion) = self.port.try_next() {
             shard.handle(at, Input::Stored(completion), effects);
         }
-        for (call, response) in self.answers.drain(..) {
-            shard.handle(at, Input::Answered { call, response }, effects);
+        for (call, answer) in self.answers.drain(..) {
+            shard.handle(at, input(call, answer), effects);
         }
-        while let Some((call, response)) = self.desk.try_next() {
-            shard.handle(at, Input::Answered { call, response }, effects);
+        while let Some((call, answer)) = self.desk.try_next() {
+            shard.handle(at, input(call, answer), effects);
         }
         if shard.deadline().is_some_and(|deadline| deadline <= at.now) {
             shard.handle(at, Input::Expired, effects);
@@ -205,7 +225,40 @@ impl Turns {
                 self.answers.push(busy);
             }
         }
+        for call in effects.hangups.drain(..) {
+            self.desk.hang_up(call);
+        }
         debug_assert!(effects.is_empty(), "every effect is carried out");
+    }
+
+    /// Goes on with the numbers that somebody has asked for.
+    fn publish(&mut self) {
+        let Self {
+            ring,
+            shard,
+            endpoint,
+            port,
+            desk,
+            publisher,
+            turns,
+            ..
+        } = self;
+        publisher.go_on(shard, |held| Snapshot {
+            taken: Instant::now(),
+            shard: shard.counters().clone(),
+            ring: *ring.counters(),
+            held,
+            queues: Queues {
+                lane_overflow: endpoint.overflow(),
+                store_requests: port.held(),
+                store_bytes: port.held_bytes(),
+                rest_calls: desk.calls(),
+                rest_streams: desk.streams(),
+                sockets: ring.connections() as usize,
+            },
+            turns: *turns,
+            cpu: thread_cpu(),
+        });
     }
 
     /// The turn's only system call.
@@ -229,6 +282,7 @@ impl Turns {
             || !self.answers.is_empty()
             || self.endpoint.has_mail()
             || self.desk.has_answers()
+            || self.publisher.is_asked()
             || self.control.phase() != self.phase
             || self.control.rotations() != self.rotations
     }
@@ -256,7 +310,7 @@ impl Turns {
 
     fn end(self) -> Report {
         let report = Report {
-            turns: self.turns,
+            turns: self.turns.count(),
             shard: self.shard.counters().clone(),
             ring: *self.ring.counters(),
         };

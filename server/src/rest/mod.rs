@@ -5,6 +5,7 @@
 
 pub mod desk;
 pub mod noise;
+pub mod operator;
 mod page;
 pub mod problem;
 pub mod store;
@@ -21,6 +22,7 @@ use http::{Method, StatusCode, Uri};
 use serde::Serialize;
 
 use noise::NoiseInfo;
+use operator::Operator;
 use problem::Problem;
 use store::StoreClient;
 
@@ -34,6 +36,8 @@ pub struct Site {
     pub info: Arc<ServerInfo>,
     /// The store.
     pub store: StoreClient,
+    /// What the operator alone may see.
+    pub operator: Operator,
 }
 
 /// `GET /api/server-info` (decisions, section 10): what a client needs before its first HELLO.
@@ -74,6 +78,7 @@ pub fn router(site: Site) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/api/server-info", get(server_info))
+        .merge(operator::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(site)

@@ -29,10 +29,12 @@ use crate::config::{Config, LogFormat, SHARDS};
 use crate::core_loop::control::{Control, Phase};
 use crate::core_loop::cores::cores;
 use crate::core_loop::{Clock, CoreError, Go, Seed};
-use crate::rest::desk::Desk;
+use crate::rest::desk::{Desk, DeskLimits};
 use crate::rest::noise::NoiseInfo;
+use crate::rest::operator::Operator;
 use crate::rest::store::StoreClient;
 use crate::rest::{Pairing, ServerInfo, Site, router};
+use crate::telemetry::board::Board;
 use threads::Threads;
 
 /// How often the end of a drain is looked for. Nobody waits for it but the process's own end.
@@ -171,10 +173,18 @@ fn start(config: &Config, booted: Booted, events: Sender<Event>) -> Result<Serve
         .enable_time()
         .build()
         .map_err(RunError::system("start the threads of the REST router"))?;
+    let board = Arc::new(Board::new(shards));
+    let wakes = (0..shards).map(|shard| threads.wake(ShardId(shard), mesh.clone()));
+    board.wake_by(wakes.collect());
     let router = router(Site {
         info: Arc::clone(&info),
+        operator: Operator::new(Arc::clone(&board), booted.admin, store.clone()),
         store,
     });
+    let desk_limits = DeskLimits {
+        calls: config.rest_calls,
+        streams: config.rest_streams,
+    };
     let mut ends = vec![rest_end];
     let mut doors = Vec::new();
     for shard in (0..shards).map(ShardId) {
@@ -183,17 +193,19 @@ fn start(config: &Config, booted: Booted, events: Sender<Event>) -> Result<Serve
         ends.push(end);
         doors.push((
             port,
-            Desk::new(rest.handle().clone(), router.clone(), wake, config.rest_calls),
+            Desk::new(rest.handle().clone(), router.clone(), wake, desk_limits),
+            board.publisher(usize::from(shard.0)),
         ));
     }
     let pool = Pool::start(Arc::new(booted.store), ends, STORE_THREADS)
         .map_err(RunError::system("start the threads of the store"))?;
     threads.go(doors
         .into_iter()
-        .map(|(port, desk)| Go {
+        .map(|(port, desk, publisher)| Go {
             rings: threads.rings(),
             port,
             desk,
+            publisher,
         })
         .collect());
     Ok(Server {

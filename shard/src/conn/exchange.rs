@@ -3,12 +3,13 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use smallvec::SmallVec;
 
 use crate::Shard;
 use crate::conn::h1::{CONTINUE, H1, OutBody};
 use crate::conn::h2::{H2, Protocol};
+use crate::conn::parts::Unsent;
 use crate::conn::ws::{self, Upgrade};
 use crate::conn::{Conn, Http, Life};
 use crate::input::CallId;
@@ -33,6 +34,8 @@ pub(super) enum Exchange {
     Calling,
     /// HTTP/2: what is left of the router's answer leaves as the window opens.
     Answering(Bytes),
+    /// The router's answer comes in parts; what of it has not left yet.
+    Streaming(Unsent),
     /// An answer is to be written; what is left of the body is discarded.
     Refused(Refusal),
     /// Answered; what is left of the body is discarded.
@@ -321,12 +324,7 @@ impl Shard {
         };
         if conn.life == Life::Open {
             let (parts, body) = response.into_parts();
-            let headers: Vec<(&str, &str)> = parts
-                .headers
-                .iter()
-                .filter(|(name, _)| *name != http::header::CONTENT_LENGTH)
-                .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-                .collect();
+            let headers = headers(&parts.headers);
             // An answer to HEAD has no body, and says how long the one to GET would be.
             let told = parts.headers.get(http::header::CONTENT_LENGTH);
             let told = told.and_then(|value| value.to_str().ok()?.parse().ok());
@@ -366,4 +364,12 @@ impl Shard {
             _ => {}
         }
     }
+}
+
+/// What of an answer's headers goes out as it is; its length is told by its framing.
+pub(super) fn headers(map: &HeaderMap) -> Vec<(&str, &str)> {
+    map.iter()
+        .filter(|(name, _)| *name != http::header::CONTENT_LENGTH)
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .collect()
 }

@@ -66,7 +66,7 @@ impl Shard {
             conn.heads = Vec::new();
         }
         match std::mem::replace(&mut conn.http, Http::Unknown) {
-            Http::One(mut h1, exchange) => {
+            Http::One(mut h1, mut exchange) => {
                 if let Exchange::Tunnel(id) = exchange {
                     let at = h1.open_chunk(plain);
                     let ended = self.fill(id, plain, self.config.limits.send_bytes);
@@ -74,6 +74,14 @@ impl Shard {
                     if ended {
                         h1.last_chunk(plain);
                         self.drop_tunnel(conn, id);
+                        self.finish(conn);
+                    }
+                } else if let Exchange::Streaming(unsent) = &mut exchange {
+                    h1.chunk(&unsent.bytes, plain);
+                    unsent.bytes.clear();
+                    if unsent.over {
+                        h1.last_chunk(plain);
+                        exchange = Exchange::Answered;
                         self.finish(conn);
                     }
                 }
@@ -109,6 +117,11 @@ impl Shard {
                 let taken = two.h2.data(*stream, body, true, plain);
                 let _ = body.split_to(taken);
                 !body.is_empty()
+            }
+            Exchange::Streaming(unsent) => {
+                let taken = two.h2.data(*stream, &unsent.bytes, unsent.over, plain);
+                unsent.bytes.drain(..taken);
+                !(unsent.over && unsent.bytes.is_empty())
             }
             _ => true,
         });

@@ -45,6 +45,7 @@ impl Shard {
         }
         conn.life = Life::Finishing;
         conn.rest = Vec::new();
+        self.end_streams(conn);
         let due = self.at.now + self.config.limits.close_timeout;
         conn.end_by = Some(due);
         self.arm_conn(conn, due);
@@ -54,6 +55,7 @@ impl Shard {
     pub(super) fn abort(&mut self, conn: &mut Conn) {
         if conn.life != Life::Closing {
             conn.life = Life::Closing;
+            self.hang_up(conn);
             self.end_tunnels(conn);
             self.fx.closes.push((conn.id, Ending::Abort));
         }
@@ -142,8 +144,9 @@ impl Shard {
 
     /// The socket is gone.
     pub(crate) fn closed(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.remove(id) else { return };
+        let Some(mut conn) = self.conns.remove(id) else { return };
         self.counters.closed += 1;
+        self.hang_up(&mut conn);
         for tunnel in conn.tunnels {
             self.forget_tunnel(tunnel);
         }
@@ -250,6 +253,7 @@ impl Shard {
             if let Http::Two(two) = &mut conn.http {
                 two.h2.goaway(Code::NoError);
             }
+            self.end_streams(&mut conn);
             self.half_closed(&mut conn);
             self.touch_conn(&mut conn);
             self.conns.put(conn);

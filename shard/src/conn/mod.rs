@@ -6,6 +6,7 @@
 //! - `receive`: bytes up through TLS and HTTP.
 //! - `exchange`: what an HTTP request becomes: a tunnel, a REST call, or a refusal.
 //! - `socket`: a WebSocket between a tunnel and what carries it.
+//! - `parts`: answers of the router that come in parts.
 //! - `flush`: what is owed goes down again, at most one send per connection and turn.
 //! - `lifetime`: deadlines, half-close, drain, the end.
 
@@ -17,6 +18,7 @@ pub mod h2;
 pub mod hpack;
 mod lifetime;
 pub mod limits;
+mod parts;
 mod receive;
 mod socket;
 pub mod tls;

@@ -12,7 +12,7 @@ use crate::conn::h2::{Code, H2, H2Event, H2Limits, Sniff, sniff};
 use crate::conn::tls::{Alpn, Tls, TlsState};
 use crate::conn::{Conn, Http, Life, Two};
 use crate::effect::{Ending, Reading};
-use crate::input::{ConnId, Listener};
+use crate::input::{CallId, ConnId, Listener};
 use crate::limits::Limits;
 
 impl Shard {
@@ -162,7 +162,7 @@ impl Shard {
     }
 
     fn http1(&mut self, conn: &mut Conn, h1: &mut H1, exchange: &mut Exchange, input: &mut &[u8]) {
-        while conn.life == Life::Open && !matches!(exchange, Exchange::Calling) {
+        while conn.life == Life::Open && !matches!(exchange, Exchange::Calling | Exchange::Streaming(_)) {
             match h1.next(input) {
                 Ok(None) => return,
                 Ok(Some(H1Event::Request(head, _))) => *exchange = self.request(conn, 0, head),
@@ -232,11 +232,11 @@ impl Shard {
                 self.answer_h2(conn, &mut two.h2, stream, &mut exchange);
                 keep_stream(two, stream, exchange);
             }
-            H2Event::Reset { stream, .. } => {
-                if let Some(Exchange::Tunnel(tunnel)) = two.streams.remove(&stream) {
-                    self.drop_tunnel(conn, tunnel);
-                }
-            }
+            H2Event::Reset { stream, .. } => match two.streams.remove(&stream) {
+                Some(Exchange::Tunnel(tunnel)) => self.drop_tunnel(conn, tunnel),
+                Some(Exchange::Streaming(_)) => self.fx.hangups.push(CallId { conn: conn.id, stream }),
+                _ => {}
+            },
             H2Event::Writable { .. } => self.touch_conn(conn),
             H2Event::GoAway => conn.last = true,
             H2Event::Pong(_) => {}
@@ -255,7 +255,7 @@ impl Shard {
 
     fn settle_reading(&mut self, conn: &mut Conn) {
         let waits = match &conn.http {
-            Http::One(_, Exchange::Calling) => !conn.rest.is_empty(),
+            Http::One(_, Exchange::Calling | Exchange::Streaming(_)) => !conn.rest.is_empty(),
             Http::One(_, Exchange::Tunnel(tunnel)) => self
                 .tunnels
                 .get_mut(*tunnel)

@@ -207,6 +207,12 @@ impl Endpoint {
         self.incoming.iter().any(|(_, lane)| !lane.is_empty())
     }
 
+    /// Batches that wait here for room.
+    #[must_use]
+    pub fn overflow(&self) -> usize {
+        self.outgoing.iter().map(|out| out.overflow.len()).sum()
+    }
+
     /// Whether batches wait here for room. Their receiver does not know of them, so the sender must not sleep long.
     #[must_use]
     pub fn is_congested(&self) -> bool {

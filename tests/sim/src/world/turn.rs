@@ -192,7 +192,8 @@ impl World {
                     .push_back(Waiting::Stored(completion));
             }
         }
-        if let Some((call, _)) = effects.calls.drain(..).next() {
+        let calls = effects.calls.drain(..).map(|(call, _)| call);
+        if let Some(call) = calls.chain(effects.hangups.drain(..)).next() {
             return Err(Violation::new(
                 "driver",
                 format!("nobody asked for REST, and there is {call:?}"),
