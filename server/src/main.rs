@@ -22,7 +22,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if loaded.check {
-        if let Err(error) = boot::tls::check(&loaded.config) {
+        let checked = boot::tls::check(&loaded.config).and_then(|()| boot::store::check(&loaded.config));
+        if let Err(error) = checked {
             return fail(&error, USAGE);
         }
         print!(
