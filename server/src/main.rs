@@ -22,8 +22,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if loaded.check {
-        if let Err(error) = boot::tls::check(&loaded.config).and_then(|()| boot::admin::token(&loaded.config).map(drop))
-        {
+        let checked = boot::tls::check(&loaded.config)
+            .and_then(|()| boot::store::check(&loaded.config))
+            .and_then(|()| boot::admin::token(&loaded.config).map(drop));
+        if let Err(error) = checked {
             return fail(&error, USAGE);
         }
         print!(

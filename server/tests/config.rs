@@ -175,6 +175,33 @@ fn the_complete_file_that_check_prints_is_read_back_as_the_same() {
 }
 
 #[test]
+fn a_password_in_a_url_is_never_shown() {
+    let servers = "[store]\nkind = \"postgres\"\npostgres_url = \"postgres://ada:geheim@db/relay\"\n";
+    let complete = format!("{servers}redis_url = \"rediss://:geheim@cache/0\"\n");
+    let config = config(&complete, &[], &[]);
+    assert_eq!(config.servers.postgres.expose(), "postgres://ada:geheim@db/relay");
+    for shown in [table::write_file(&config), format!("{config:?}")] {
+        assert!(shown.contains("ada:***@db") && !shown.contains("geheim"), "{shown}");
+    }
+    let message = refusal(Some(servers), &[], &[]);
+    assert!(
+        message.contains("`store.redis_url`") && !message.contains("geheim"),
+        "{message}"
+    );
+    for (file, variables) in [
+        (Some("store.postgres_url = \"mysql://ada:geheim@db/relay\"\n"), &[][..]),
+        (
+            Some("store.postgres_url = \"postgres://ada:geheim@db/relay\" geheim\n"),
+            &[][..],
+        ),
+        (None, &[("COMMUCAT_STORE_REDIS_URL", "//:geheim@cache")][..]),
+    ] {
+        let message = refusal(file, variables, &[]);
+        assert!(!message.contains("geheim"), "{message}");
+    }
+}
+
+#[test]
 fn every_default_is_within_its_own_range() {
     let defaults = Config::default();
     for key in keys() {
@@ -206,6 +233,9 @@ fn every_key_sets_its_own_field_and_has_its_own_variable() {
             "7s",
             "127.0.0.1:7",
             "json",
+            "postgres",
+            "postgres://ada@db/relay",
+            "rediss://cache/0",
             "other",
         ]
         .iter()

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! [`api`] is all that a shard knows. [`Store`] is what a store has to be; [`embedded`] is the one that needs no
-//! set-up. [`port`] and [`pool`] carry requests between the two without either waiting for the other. Invariant of the
-//! whole: an answer is given only when its effect survives a power cut, unless its request says that nobody waits for that.
+//! set-up, `postgres` with `redis` the one whose servers are elsewhere. [`port`] and [`pool`] carry requests between the
+//! two without either waiting for the other. Invariant of the whole: an answer is given only when its effect survives a
+//! power cut, unless its request says that nobody waits for that.
 
 pub mod api;
 #[cfg(feature = "embedded")]
@@ -18,6 +19,12 @@ pub mod limits;
 pub mod pool;
 #[cfg(feature = "pool")]
 pub mod port;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(feature = "remote")]
+pub mod remote;
 mod store;
 #[cfg(feature = "suite")]
 pub mod suite;

@@ -57,6 +57,29 @@ pub const DISK_RESERVE_BYTES: u64 = 256 << 20;
 /// Milliseconds before a store that failed is opened again.
 pub const REOPEN_INTERVAL_MS: u64 = 1_000;
 
+/// Milliseconds before a lost server is dialed again, after the first failure.
+pub const RECONNECT_MIN_MS: u64 = 100;
+
+/// Milliseconds that the pause between two dials grows to: how much later than the server its clients are back.
+pub const RECONNECT_MAX_MS: u64 = 2_000;
+
+/// Milliseconds that Redis may take: presence is worth no longer wait, and messages of the same batch wait with it.
+pub const PRESENCE_TIMEOUT_MS: u64 = 500;
+
+/// Inbox requests below which a batch is not spread over several connections: one transaction costs less than two.
+pub const LANE_REQUESTS: usize = 64;
+
+/// Steps of upkeep over which PostgreSQL's answer about the depth of all inboxes is repeated: it costs a look at every
+/// inbox.
+pub const DEPTH_STEPS: u64 = 4;
+
+/// Steps of upkeep between two looks for what has expired in PostgreSQL, when the last one found little.
+pub const SWEEP_STEPS: u64 = 4;
+
+/// Days that `inbox_offset` remembers a channel on which nothing more was delivered: long enough for an audit, short
+/// enough that made-up channel numbers do not pile up.
+pub const OFFSET_DAYS: u32 = 30;
+
 const _: () = assert!(BATCH_BYTES <= PORT_BYTES, "one full port has to fit a few batches");
 const _: () = assert!(
     BATCH_REQUESTS <= PORT_REQUESTS,

@@ -3,6 +3,7 @@
 //! ```text
 //!  stage   one relay for one test            bystanders  honest pairs that must notice nothing
 //!  relay   the process                       memory      what it holds
+//!  servers PostgreSQL and Redis
 //!  people  honest clients, by the driver     ledger      what was promised, and what was heard
 //!  tunnel  clients made by hand, over raw, http2, websocket and wire
 //!  operator  a token, numbers (openmetrics), event streams
@@ -20,6 +21,7 @@ pub mod people;
 pub mod raw;
 pub mod relay;
 pub mod repository;
+pub mod servers;
 pub mod stage;
 pub mod tunnel;
 pub mod websocket;

@@ -13,21 +13,33 @@ use tempfile::TempDir;
 /// Far longer than any start takes; a test that waits so long has failed.
 const START: Duration = Duration::from_secs(60);
 
-/// The folder of one relay's life, across its restarts.
+/// The folder of one relay's life, across its restarts, and the variables it is started with.
 #[derive(Debug)]
-pub struct Home(TempDir);
+pub struct Home {
+    folder: TempDir,
+    environment: Vec<(String, String)>,
+}
 
 impl Home {
     /// An empty one.
     #[must_use]
     pub fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self::with(Vec::new())
+    }
+
+    /// An empty one, whose relays are started with these variables.
+    #[must_use]
+    pub fn with(environment: Vec<(String, String)>) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            environment,
+        }
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
 
     /// The relay's data folder in it.
@@ -39,7 +51,8 @@ impl Home {
     /// Starts a relay here, on a free port of loopback, and waits until it listens.
     #[must_use]
     pub fn start(&self, flags: &[&str]) -> Relay {
-        let mut child = command(self.path())
+        let mut child = self
+            .command(binary())
             .args(["--listen", "127.0.0.1:0"])
             .args(flags)
             .stdin(Stdio::null())
@@ -63,14 +76,23 @@ impl Home {
     /// Runs the server until it ends by itself.
     #[must_use]
     pub fn run(&self, flags: &[&str], environment: &[(&str, &str)]) -> Ended {
-        Ended::of(command(self.path()).args(flags).envs(environment.iter().copied()))
+        Ended::of(self.command(binary()).args(flags).envs(environment.iter().copied()))
     }
 
     /// Runs `commucat-cli`, which was built beside the server.
     #[must_use]
     pub fn cli(&self, arguments: &[&str]) -> Ended {
         let program = binary().with_file_name("commucat-cli");
-        Ended::of(clean(&program, self.path()).args(arguments))
+        Ended::of(self.command(&program).args(arguments))
+    }
+
+    /// A program in this folder, with this home's variables and no others of ours.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = clean(program, self.path());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        // Resident memory is then what is used, and not what a huge page rounds it up to by chance.
+        command.env("MIMALLOC_ALLOW_THP", "0");
+        command
     }
 }
 
@@ -226,14 +248,6 @@ fn keep(mut from: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHa
             log.lock().unwrap_or_else(PoisonError::into_inner).push_str(&text);
         }
     })
-}
-
-/// The server's binary as a command in `folder`.
-fn command(folder: &Path) -> Command {
-    let mut command = clean(binary(), folder);
-    // Resident memory is then what is used, and not what a huge page rounds it up to by chance.
-    command.env("MIMALLOC_ALLOW_THP", "0");
-    command
 }
 
 /// `program` in `folder`, without this process's own settings.

@@ -4,6 +4,19 @@ use std::fs;
 use std::ops::Deref;
 
 use crate::relay::{Home, Relay};
+use crate::servers::{Databases, Servers};
+
+/// Where a relay keeps its things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// Its own folder.
+    Embedded,
+    /// The PostgreSQL and Redis that `tests/run` has started, in databases of its own.
+    Postgres,
+}
+
+/// Both.
+pub const STORES: [Store; 2] = [Store::Embedded, Store::Postgres];
 
 /// A relay and its folder.
 #[derive(Debug)]
@@ -12,19 +25,51 @@ pub struct Stage {
     relay: Option<Relay>,
     home: Home,
     settings: &'static str,
+    // Last: they go when the relay has ended.
+    databases: Option<Databases>,
 }
 
 impl Stage {
     /// A relay with these settings, as they would stand in its configuration file.
     #[must_use]
     pub fn new(settings: &'static str) -> Self {
+        Self::on(Store::Embedded, settings)
+    }
+
+    /// The same, on either store.
+    #[must_use]
+    pub fn on(store: Store, settings: &'static str) -> Self {
+        match store {
+            Store::Embedded => Self::set(Home::new(), None, settings),
+            Store::Postgres => Self::among(&Servers::shared(), settings),
+        }
+    }
+
+    /// The same, on PostgreSQL and Redis, in databases of its own.
+    #[must_use]
+    pub fn among(servers: &Servers, settings: &'static str) -> Self {
+        let databases = Databases::new(servers);
+        Self::set(Home::with(databases.environment()), Some(databases), settings)
+    }
+
+    fn set(home: Home, databases: Option<Databases>, settings: &'static str) -> Self {
         let mut stage = Self {
             relay: None,
-            home: Home::new(),
+            home,
             settings,
+            databases,
         };
         stage.start();
         stage
+    }
+
+    /// Its databases.
+    ///
+    /// # Panics
+    /// When it has a folder instead.
+    #[must_use]
+    pub fn databases(&self) -> &Databases {
+        self.databases.as_ref().unwrap()
     }
 
     /// The same, its memory to be measured: the relay that makes the store, and needs some 50 MiB for that, has ended.

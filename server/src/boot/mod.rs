@@ -7,12 +7,14 @@ pub mod entropy;
 pub mod federation;
 mod files;
 pub mod noise;
+pub mod store;
 pub mod tls;
 
 use std::sync::Arc;
 
 use commucat_shard::config::NoiseKeys;
-use commucat_storage::embedded::{EmbeddedStore, OpenError};
+use commucat_storage::embedded::OpenError;
+use commucat_storage::postgres;
 use rustls::ServerConfig;
 
 pub use files::FileError;
@@ -20,6 +22,7 @@ pub use files::FileError;
 use crate::config::Config;
 use crate::rest::operator::token::AdminToken;
 use entropy::SystemEntropy;
+use store::AnyStore;
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,12 @@ pub enum BootError {
     /// The store.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The other store.
+    #[error(transparent)]
+    Servers(#[from] postgres::OpenError),
+    /// A thread's worth of runtime, for the start.
+    #[error("the system gives no event queue: {0}")]
+    Runtime(std::io::Error),
     /// Randomness.
     #[error("the system gives no randomness: {0}")]
     Entropy(#[from] getrandom::Error),
@@ -52,7 +61,7 @@ pub struct Booted {
     /// The key of this server's events to its peers, hex.
     pub federation_public: String,
     /// What outlives the process.
-    pub store: EmbeddedStore,
+    pub store: AnyStore,
 }
 
 /// Finds or makes everything.
@@ -61,8 +70,8 @@ pub struct Booted {
 /// When something is missing that cannot be made, or is there and must not be used.
 pub fn boot(config: &Config) -> Result<Booted, BootError> {
     files::private_folder(&config.data)?;
-    // First, because it is locked: a second server on the same folder ends here, before it touches a key.
-    let store = EmbeddedStore::open(&config.data, config.store)?;
+    // First, because the embedded one is locked: a second server on the same folder ends here, before it touches a key.
+    let store = store::open(config)?;
     let mut entropy = SystemEntropy::new()?;
     let noise = noise::static_keys(&config.data, &mut entropy)?;
     let federation_public = federation::public_key(&config.data, &mut entropy)?;

@@ -17,8 +17,8 @@ use x509_parser::prelude::FromDer;
 
 use super::Relay;
 use super::output::{Failure, Output};
-use crate::boot::{federation, noise, tls};
-use crate::config::Config;
+use crate::boot::{self, federation, noise, tls};
+use crate::config::{Config, StoreKind};
 use crate::core_loop::cores::cores;
 
 /// A certificate that ends sooner than that is worth a word.
@@ -58,7 +58,10 @@ fn examine(config: &Config) -> Vec<Finding> {
     findings.push(certificate(config));
     findings.push(noise_keys(config));
     findings.push(federation_key(config));
-    findings.push(store(config));
+    match config.store_kind {
+        StoreKind::Embedded => findings.push(store(config)),
+        StoreKind::Postgres => findings.extend(servers(config)),
+    }
     findings
 }
 
@@ -215,6 +218,25 @@ fn store(config: &Config) -> Finding {
         );
     }
     finding(SUBJECT, Verdict::Good, text)
+}
+
+fn servers(config: &Config) -> Vec<Finding> {
+    let redis = match boot::store::reach(config) {
+        Ok(redis) => redis,
+        Err(error) => return vec![finding("store", Verdict::Missing, error.to_string())],
+    };
+    let (postgres, address) = (&config.servers.postgres, &config.servers.redis);
+    vec![
+        finding("store", Verdict::Good, format!("PostgreSQL at {postgres} answers")),
+        match redis {
+            Ok(()) => finding("presence", Verdict::Good, format!("Redis at {address} answers")),
+            Err(why) => finding(
+                "presence",
+                Verdict::Weak,
+                format!("Redis at {address}: {why}; nobody's presence is known until it answers"),
+            ),
+        },
+    ]
 }
 
 /// The nearest folder above that is there.

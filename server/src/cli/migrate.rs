@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use super::Relay;
 use super::output::{Failure, Output};
+use crate::boot;
+use crate::config::StoreKind;
 
 #[derive(Debug, Serialize)]
 struct Migrated {
@@ -17,14 +19,22 @@ struct Migrated {
 
 pub(super) fn run(relay: &Relay, environment: &[(OsString, OsString)], output: Output) -> Result<ExitCode, Failure> {
     let config = relay.load(environment)?;
-    // Opening is what migrates: old values are read as they are and written anew as they change.
-    drop(EmbeddedStore::open(&config.data, config.store)?);
-    let migrated = Migrated {
-        store: "embedded",
-        version: commucat_storage::embedded::FORMAT,
+    let migrated = match config.store_kind {
+        StoreKind::Embedded => {
+            // Opening is what migrates: old values are read as they are and written anew as they change.
+            drop(EmbeddedStore::open(&config.data, config.store)?);
+            Migrated {
+                store: "embedded",
+                version: commucat_storage::embedded::FORMAT,
+            }
+        }
+        StoreKind::Postgres => Migrated {
+            store: "postgres",
+            version: boot::store::migrate(&config)?.to,
+        },
     };
     output.done(
-        &format!("the embedded store is at version {}", migrated.version),
+        &format!("the {} store is at version {}", migrated.store, migrated.version),
         &migrated,
     );
     Ok(ExitCode::SUCCESS)

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use commucat_shard::config::Policy;
 use commucat_shard::limits::Limits;
 use commucat_storage::embedded::Options;
+use commucat_storage::postgres;
 
 pub use error::{ConfigError, Place, Problem};
 pub use keys::SHARDS;
@@ -28,6 +29,15 @@ pub enum LogFormat {
     Text,
     /// One object per line.
     Json,
+}
+
+/// Which store the relay keeps its things in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// The data folder.
+    Embedded,
+    /// PostgreSQL, and Redis for presence.
+    Postgres,
 }
 
 /// Everything that can be set. `Config::default()` is what runs without any configuration.
@@ -59,8 +69,14 @@ pub struct Config {
     pub policy: Policy,
     /// The bounds of each shard.
     pub limits: Limits,
+    /// Which store is used.
+    pub store_kind: StoreKind,
     /// The embedded store, with the bounds of each inbox.
     pub store: Options,
+    /// PostgreSQL and Redis; its bounds of an inbox are those of `store`.
+    pub servers: postgres::Options,
+    /// Whether the server brings PostgreSQL's schema to its own version when it starts.
+    pub migrate: bool,
     /// REST calls of one shard that may wait for the pool.
     pub rest_calls: usize,
     /// Event streams of one shard.
@@ -85,7 +101,10 @@ impl Default for Config {
             noise_prologue: "commucat".to_owned(),
             policy: Policy::default(),
             limits: Limits::default(),
+            store_kind: StoreKind::Embedded,
             store: Options::default(),
+            servers: postgres::Options::default(),
+            migrate: true,
             rest_calls: 256,
             rest_streams: 64,
             admin_token_file: None,
@@ -122,6 +141,20 @@ impl Config {
                 "a certificate needs its private key".to_owned(),
                 "`tls.certificate` and `tls.private_key` together, or neither",
             );
+        }
+        if self.store_kind == StoreKind::Postgres {
+            for (key, address) in [
+                ("store.postgres_url", &self.servers.postgres),
+                ("store.redis_url", &self.servers.redis),
+            ] {
+                if address.is_empty() {
+                    wrong(
+                        key,
+                        "the store `postgres` needs both of its servers".to_owned(),
+                        "the URL of a server, or `store.kind = \"embedded\"`",
+                    );
+                }
+            }
         }
         let limits = &self.limits;
         if limits.frame.control_payload > limits.frame.frame_len {

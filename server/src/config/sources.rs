@@ -102,11 +102,18 @@ fn read_file(path: &Path, config: &mut Config, problems: &mut Vec<Problem>) -> R
     })?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
         path: path.to_owned(),
-        message: error.to_string(),
+        message: place_in(&text, &error),
     })?;
     let place = Place::File(path.to_owned());
     read_table(&place, "", &table, config, problems);
     Ok(())
+}
+
+/// What is wrong and in which line, without the line itself: it may hold a password.
+fn place_in(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(0, |before| before.matches('\n').count()) + 1;
+    format!("line {line}: {}", error.message())
 }
 
 fn read_table(place: &Place, section: &str, table: &toml::Table, config: &mut Config, problems: &mut Vec<Problem>) {
@@ -187,7 +194,11 @@ fn wrong(place: &Place, key: &Key, found: &str) -> Problem {
     Problem {
         place: place.clone(),
         key: key.name.to_owned(),
-        message: format!("{found} is not allowed"),
+        message: match key.kind {
+            // A password may be among what is wrong.
+            Kind::Url(_) => "what stands there is not allowed".to_owned(),
+            _ => format!("{found} is not allowed"),
+        },
         allowed: format!("{}{hint}", key.kind.allowed()),
     }
 }

@@ -1,10 +1,13 @@
 //! The kinds of values a setting can have: how each is read from text, what is allowed, how it is written back.
 //!
-//! Invariant: what [`Kind::parse`] accepts, [`Kind::write`] writes so that it parses to the same value again.
+//! Invariant: what [`Kind::parse`] accepts, [`Kind::write`] writes so that it parses to the same value again. Passwords are
+//! the exception: what is written does not have them, and is not taken for them.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use commucat_storage::remote::Address;
 
 /// What a setting may be.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +43,8 @@ pub enum Kind {
     Path,
     /// A file, or not set.
     OptionalPath,
+    /// A server's URL with one of these schemes, or not set. It may hold a password.
+    Url(&'static [&'static str]),
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// Text that passes a check.
@@ -64,6 +69,8 @@ pub enum Value {
     Address(Option<SocketAddr>),
     /// Of a path.
     Path(Option<PathBuf>),
+    /// Of a URL, empty when not set; shown without its password.
+    Url(Address),
     /// Of a choice or a text.
     Text(String),
 }
@@ -93,6 +100,12 @@ impl Kind {
             Self::Path if text.is_empty() => None,
             Self::OptionalPath if text.is_empty() => Some(Value::Path(None)),
             Self::Path | Self::OptionalPath => Some(Value::Path(Some(PathBuf::from(text)))),
+            Self::Url(_) if text.is_empty() => Some(Value::Url(Address::default())),
+            Self::Url(schemes) => {
+                let (scheme, rest) = text.split_once("://")?;
+                let whole = schemes.contains(&scheme) && !rest.is_empty() && !rest.contains(":***@");
+                whole.then(|| Value::Url(Address::new(text)))
+            }
             Self::Choice(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
             Self::Text { check, .. } => check(text).then(|| Value::Text(text.to_owned())),
         }
@@ -133,6 +146,10 @@ impl Kind {
             Self::OptionalAddress => "ADDRESS:PORT, like 127.0.0.1:8080; empty for none".to_owned(),
             Self::Path => "a path".to_owned(),
             Self::OptionalPath => "a path; empty for none".to_owned(),
+            Self::Url(schemes) => format!(
+                "{}://USER:PASSWORD@HOST:PORT/NAME; empty for none",
+                schemes.join(":// or ")
+            ),
             Self::Choice(words) => words.join(" or "),
             Self::Text { allowed, .. } => allowed.to_owned(),
         }
@@ -148,6 +165,7 @@ impl Kind {
             Self::Time { .. } => "TIME",
             Self::Address | Self::OptionalAddress => "ADDR:PORT",
             Self::Path | Self::OptionalPath => "PATH",
+            Self::Url(_) => "URL",
             Self::Choice(_) => "WORD",
             Self::Text { .. } => "NAME",
         }
@@ -163,6 +181,7 @@ impl Kind {
             (_, Value::Time(time)) => write_time(*time),
             (_, Value::Address(address)) => address.map(|address| address.to_string()).unwrap_or_default(),
             (_, Value::Path(path)) => path.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+            (_, Value::Url(address)) => address.to_string(),
             (_, Value::Text(text)) => text.clone(),
         }
     }
@@ -269,6 +288,19 @@ mod tests {
         }
         for text in ["30", "s", "-1s", "1 week"] {
             assert_eq!(TIME.parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_written_without_its_password_and_that_is_not_read_back() {
+        let kind = Kind::Url(&["postgres", "postgresql"]);
+        let value = kind.parse("postgres://ada:geheim@db/relay").unwrap();
+        let written = kind.write(&value);
+        assert_eq!(written, "postgres://ada:***@db/relay");
+        assert_eq!(kind.parse(&written), None);
+        assert!(!format!("{value:?}").contains("geheim"));
+        for text in ["db/relay", "redis://db/0", "postgres://"] {
+            assert_eq!(kind.parse(text), None, "{text}");
         }
     }
 

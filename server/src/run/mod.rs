@@ -43,8 +43,8 @@ const DRAIN_LOOK: Duration = Duration::from_millis(5);
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
 /// Threads for REST handlers: they mostly wait for the store.
 const REST_THREADS: usize = 1;
-/// Threads for the store's own tasks.
-const STORE_THREADS: usize = 1;
+/// Threads for the store's own tasks: TLS and the protocol of several connections, where it has any.
+const STORE_THREADS: usize = 2;
 
 /// Why the process ended otherwise than it was asked to.
 #[derive(Debug, thiserror::Error)]

@@ -16,6 +16,7 @@ fn outbox(frames: u8) -> Outbox {
 
 fn frame(payload: &[u8]) -> Opaque<'_> {
     Opaque {
+        keep_until: super::KEEP,
         kind: FrameType::Msg,
         channel: CHANNEL,
         payload,
