@@ -254,6 +254,7 @@ impl Shard {
                 device,
                 profile,
                 agreed,
+                ..
             } = *attaching;
             tunnel.state = State::Ready(Box::new(Ready {
                 agreed,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use commucat_proto::DeviceId;
 use commucat_storage::api::Completion;
 
 use crate::mesh::message::{Batch, ShardId};
@@ -33,6 +34,28 @@ pub struct CallId {
     pub conn: ConnId,
     /// HTTP/2 stream, or 0.
     pub stream: u32,
+}
+
+/// Stands in the extensions of a REST request: where it comes from, if that is known. Nothing is known of who speaks
+/// through a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed(pub Option<SocketAddr>);
+
+/// What somebody outside the shards has decided about a device. Given to all shards, after the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// It is refused from now on: its session, and any that is about to be, ends.
+    Revoked {
+        /// Which.
+        device: DeviceId,
+    },
+    /// It has another key from now on: what was proven by an earlier one ends.
+    Rekeyed {
+        /// Which.
+        device: DeviceId,
+        /// Its key from now on.
+        static_key: [u8; 32],
+    },
 }
 
 /// What the driver feeds.
@@ -87,6 +110,8 @@ pub enum Input<'a> {
         /// The answer; its body is complete.
         response: http::Response<Bytes>,
     },
+    /// When this returns, what it decides holds here.
+    Command(Command),
     /// `deadline()` has passed.
     Expired,
     /// The operator wants the process to end: refuse the new, flush what is owed, store the rest.

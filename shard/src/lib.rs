@@ -39,6 +39,7 @@ mod trace;
 mod tunnel;
 
 pub use crate::session::agreed::CAPABILITIES;
+pub use crate::session::bearer::token_hash;
 pub use crate::session::hello::VERSIONS;
 
 use std::sync::Arc;
@@ -58,6 +59,7 @@ use crate::mesh::message::{Batch, Epoch, Message, Payload, ShardId, TunnelId};
 use crate::mesh::outgoing::Outgoing;
 use crate::outbox::Opaque;
 use crate::pool::Buffers;
+use crate::session::command::Coming;
 use crate::store_desk::StoreDesk;
 use crate::timer::{Owner, Timers};
 use crate::tunnel::{Phase, Tunnel, Tunnels};
@@ -74,6 +76,8 @@ pub struct Shard {
     tunnels: Tunnels,
     /// Devices whose session is here.
     attached: KeyMap<(TunnelId, Epoch)>,
+    /// Sessions between HELLO and ready; some of them are over.
+    coming: Coming,
     directory: Directory,
     homes: Homes,
     mesh: Outgoing,
@@ -136,6 +140,7 @@ impl Shard {
             conns: Conns::default(),
             tunnels: Tunnels::default(),
             attached: KeyMap::default(),
+            coming: Coming::default(),
             directory: Directory::new(),
             homes: Homes::default(),
             store: StoreDesk::default(),
@@ -168,6 +173,7 @@ impl Shard {
             Input::Mesh { from, batch } => self.batch(from, batch),
             Input::Stored(completion) => self.stored(completion),
             Input::Answered { call, response } => self.answered(call, response),
+            Input::Command(command) => self.command(&command),
             Input::Expired => self.expired(),
             Input::Drain => self.drain(),
         }

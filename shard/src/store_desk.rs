@@ -18,6 +18,8 @@ pub(crate) enum Waiting {
     Record(TunnelId),
     /// A proven device that somebody else has founded meanwhile, perhaps itself.
     Recheck(TunnelId),
+    /// A session whose token is to be kept.
+    Open(TunnelId),
     /// A frame, or frames owed, for an absent device.
     Append {
         device: DeviceKey,
@@ -55,6 +57,7 @@ impl Shard {
             Some(Waiting::Lookup(tunnel)) => self.looked_up(tunnel, outcome),
             Some(Waiting::Record(tunnel)) => self.recorded(tunnel, &outcome),
             Some(Waiting::Recheck(tunnel)) => self.rechecked(tunnel, outcome),
+            Some(Waiting::Open(tunnel)) => self.opened(tunnel, &outcome),
             Some(Waiting::Append { device, receipt }) => self.home_appended(device, receipt, &outcome),
             Some(Waiting::Read { device, epoch }) => self.home_read(device, epoch, outcome),
             Some(Waiting::Nothing) => {

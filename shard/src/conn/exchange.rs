@@ -10,7 +10,7 @@ use crate::Shard;
 use crate::conn::h1::{CONTINUE, H1, OutBody};
 use crate::conn::h2::H2;
 use crate::conn::{Conn, Http, Life};
-use crate::input::CallId;
+use crate::input::{CallId, Observed};
 use crate::mesh::message::TunnelId;
 use crate::outbox::Outbox;
 use crate::session::State;
@@ -163,9 +163,9 @@ impl Shard {
         match std::mem::replace(exchange, Exchange::Calling) {
             Exchange::Collecting(parts, body) => {
                 let call = CallId { conn: conn.id, stream };
-                self.fx
-                    .calls
-                    .push((call, Request::from_parts(*parts, Bytes::from(body))));
+                let mut request = Request::from_parts(*parts, Bytes::from(body));
+                request.extensions_mut().insert(Observed(conn.peer));
+                self.fx.calls.push((call, request));
             }
             Exchange::Tunnel(id) => {
                 *exchange = Exchange::Tunnel(id);

@@ -9,7 +9,7 @@ mod model;
 use std::collections::{BTreeMap, VecDeque};
 
 use commucat_proto::DeviceId;
-use commucat_storage::api::{Completion, Request, StoreError, Submission};
+use commucat_storage::api::{AccountRequest, Completion, Request, StoreError, Submission};
 
 pub(crate) use model::Change;
 use model::Model;
@@ -34,6 +34,9 @@ fn subject(request: &Request) -> Subject {
         | Request::AppendOwed { device, .. }
         | Request::ReadInbox { device, .. }
         | Request::Delivered { device, .. } => Subject::Device(device.clone()),
+        Request::Account(AccountRequest::OpenSession { device, .. } | AccountRequest::RevokeDevice { device, .. }) => {
+            Subject::Device(device.clone())
+        }
         Request::UpdateProfile { profile } => Subject::Other(profile.id.as_str().to_owned()),
         Request::Account(_) | Request::Group(_) | Request::Presence(_) | Request::Depth | Request::Probe => {
             Subject::Other(String::new())

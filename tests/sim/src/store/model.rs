@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use commucat_proto::{DeviceId, Handle, UserId};
-use commucat_storage::api::{Device, Envelope, InboxLimits, Profile, Reply, Request, RowId, StoreError, Wall};
+use commucat_storage::api::{
+    AccountRequest, Device, Envelope, InboxLimits, Profile, Reply, Request, RowId, StoreError, Wall,
+};
 
 /// What a request changed, for the checkers.
 #[derive(Clone, Debug)]
@@ -65,6 +67,8 @@ impl Model {
             } => Ok(self.read(device, *after, *max_rows, *max_bytes, *now, changes)),
             Request::Delivered { device, upto } => Ok(self.delivered(device, *upto, changes)),
             Request::Probe => Ok(Reply::Done),
+            Request::Account(AccountRequest::OpenSession { device, .. }) => self.open_session(device),
+            Request::Account(AccountRequest::RevokeDevice { device, .. }) => self.revoke(device),
             Request::Account(_) | Request::Group(_) | Request::Presence(_) | Request::Depth => {
                 Err(StoreError::Unavailable("the model does not keep this".to_owned()))
             }
@@ -103,6 +107,20 @@ impl Model {
                 revoked: false,
             },
         );
+        Ok(Reply::Done)
+    }
+
+    fn open_session(&self, device: &DeviceId) -> Result<Reply, StoreError> {
+        match self.devices.get(device) {
+            None => Err(StoreError::UnknownDevice),
+            Some(known) if known.revoked => Err(StoreError::DeviceRevoked),
+            Some(_) => Ok(Reply::Done),
+        }
+    }
+
+    fn revoke(&mut self, device: &DeviceId) -> Result<Reply, StoreError> {
+        let known = self.devices.get_mut(device).ok_or(StoreError::UnknownDevice)?;
+        known.revoked = true;
         Ok(Reply::Done)
     }
 

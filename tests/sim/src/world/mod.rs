@@ -414,6 +414,7 @@ fn config(shards: u16, noise_key: StaticKey, weather: &Weather) -> ShardConfig {
         noise_key: Arc::new(noise_key),
         prologue: Arc::from(commucat_crypto::DEFAULT_PROLOGUE),
         domain: Arc::from(DOMAIN),
+        device_ca: None,
         hash_key: [0; 32],
         policy: Policy::default(),
         limits: weather.limits.clone(),
