@@ -5,6 +5,7 @@
 pub mod entropy;
 mod files;
 mod noise;
+mod seed;
 pub mod tls;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use commucat_crypto::StaticKey;
 use commucat_storage::embedded::{EmbeddedStore, OpenError};
 use rustls::ServerConfig;
+use zeroize::Zeroizing;
 
 pub use files::FileError;
 
@@ -44,6 +46,8 @@ pub struct Booted {
     pub tls: Arc<ServerConfig>,
     /// The Noise static key.
     pub noise_key: Arc<StaticKey>,
+    /// The Ed25519 seed of the device authority.
+    pub device_ca: Zeroizing<[u8; 32]>,
     /// What outlives the process.
     pub store: EmbeddedStore,
 }
@@ -58,6 +62,12 @@ pub fn boot(config: &Config) -> Result<Booted, BootError> {
     let store = EmbeddedStore::open(&config.data, config.store)?;
     let mut entropy = SystemEntropy::new()?;
     let noise_key = Arc::new(noise::static_key(&config.data.join("noise.key"), &mut entropy)?);
+    let device_ca = seed::seed(&config.data.join("device-ca.key"), &mut entropy)?;
     let tls = tls::server_config(config)?;
-    Ok(Booted { tls, noise_key, store })
+    Ok(Booted {
+        tls,
+        noise_key,
+        device_ca,
+        store,
+    })
 }

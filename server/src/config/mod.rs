@@ -17,6 +17,8 @@ use commucat_shard::config::Policy;
 use commucat_shard::limits::Limits;
 use commucat_storage::embedded::Options;
 
+use crate::rest::limit::RateLimits;
+use crate::rest::pairing::PairingOptions;
 pub use error::{ConfigError, Place, Problem};
 pub use keys::SHARDS;
 pub use sources::{Loaded, command, load};
@@ -61,6 +63,10 @@ pub struct Config {
     pub limits: Limits,
     /// The embedded store, with the bounds of each inbox.
     pub store: Options,
+    /// Pairing codes and device certificates.
+    pub pairing: PairingOptions,
+    /// How often anybody may call.
+    pub rest: RateLimits,
     /// REST calls of one shard that may wait for the pool.
     pub rest_calls: usize,
 }
@@ -82,6 +88,8 @@ impl Default for Config {
             policy: Policy::default(),
             limits: Limits::default(),
             store: Options::default(),
+            pairing: PairingOptions::default(),
+            rest: RateLimits::default(),
             rest_calls: 256,
         }
     }
@@ -131,6 +139,13 @@ impl Config {
                 "limits.unparsed_bytes",
                 "a frame of the largest size would never fit".to_owned(),
                 "more than `limits.frame_len`",
+            );
+        }
+        if self.pairing.ttl > self.pairing.ttl_max {
+            wrong(
+                "pairing_ttl",
+                "nobody could ask for so long".to_owned(),
+                "at most `pairing_ttl_max`",
             );
         }
         problems

@@ -4,7 +4,7 @@
 //! reap      completions of the ring become inputs, bytes still in the kernel's buffer
 //! mesh      batches of other shards
 //! store     answers of the store
-//! rest      answers of the router
+//! rest      answers of the router, and what it has decided about devices
 //! timers    Expired, when the shard's deadline has passed
 //! flush     the shard seals what it owes
 //! carry     effects go to the ring, the lanes, the store's port and the router's desk; sleepers are rung
@@ -33,6 +33,7 @@ use commucat_shard::mesh::lanes::Endpoint;
 use commucat_storage::port::Port;
 
 use crate::boot::entropy::SystemEntropy;
+use crate::rest::commands::Orders;
 use crate::rest::desk::Desk;
 pub use clock::Clock;
 use control::Control;
@@ -93,6 +94,8 @@ pub struct Go {
     pub port: Port,
     /// Its door to the router.
     pub desk: Desk,
+    /// What the router has for it.
+    pub orders: Orders,
 }
 
 /// What a thread has done.

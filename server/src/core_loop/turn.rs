@@ -14,6 +14,7 @@ use commucat_storage::port::Port;
 
 use super::control::{Control, Phase};
 use super::{Clock, CoreError, Go, Report};
+use crate::rest::commands::Orders;
 use crate::rest::desk::{Answer, Desk};
 
 /// A full lane is tried again this often: its receiver makes room without telling.
@@ -57,6 +58,7 @@ pub(super) struct Turns {
     rings: Vec<RingHandle>,
     port: Port,
     desk: Desk,
+    orders: Orders,
     control: Arc<Control>,
     clock: Clock,
     phase: Phase,
@@ -75,7 +77,12 @@ impl Turns {
         control: Arc<Control>,
         clock: Clock,
     ) -> Self {
-        let Go { rings, port, desk } = go;
+        let Go {
+            rings,
+            port,
+            desk,
+            orders,
+        } = go;
         Self {
             ring,
             shard,
@@ -84,6 +91,7 @@ impl Turns {
             rings,
             port,
             desk,
+            orders,
             control,
             clock,
             phase: Phase::Serving,
@@ -142,6 +150,10 @@ impl Turns {
         }
         while let Some((call, response)) = self.desk.try_next() {
             shard.handle(at, Input::Answered { call, response }, effects);
+        }
+        while let Some(order) = self.orders.try_next() {
+            shard.handle(at, Input::Command(order.command.clone()), effects);
+            order.done();
         }
         if shard.deadline().is_some_and(|deadline| deadline <= at.now) {
             shard.handle(at, Input::Expired, effects);
@@ -219,6 +231,7 @@ impl Turns {
             || !self.answers.is_empty()
             || self.endpoint.has_mail()
             || self.desk.has_answers()
+            || !self.orders.is_empty()
             || self.control.phase() != self.phase
     }
 
@@ -240,6 +253,7 @@ impl Turns {
             && self.completions.is_empty()
             && self.answers.is_empty()
             && self.desk.is_idle()
+            && self.orders.is_empty()
             && !self.endpoint.is_congested()
     }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use commucat_crypto::DeviceCa;
 use commucat_ring::{ListenError, RingConfig};
 use commucat_shard::config::ShardConfig;
 use commucat_shard::input::Listener;
@@ -29,7 +30,10 @@ use crate::config::{Config, LogFormat, SHARDS};
 use crate::core_loop::control::{Control, Phase};
 use crate::core_loop::cores::cores;
 use crate::core_loop::{Clock, CoreError, Go, Seed};
-use crate::rest::desk::Desk;
+use crate::rest::commands::Commands;
+use crate::rest::desk::{Desk, Wake};
+use crate::rest::limit::Limiter;
+use crate::rest::pairing::Authority;
 use crate::rest::store::StoreClient;
 use crate::rest::{Pairing, ServerInfo, Site, router};
 use threads::Threads;
@@ -177,7 +181,13 @@ fn start(config: &Config, booted: Booted, events: Sender<Event>) -> Result<Serve
     let mut threads = threads::spawn(seeds, events)?;
 
     let (store, rest_end) = StoreClient::new();
-    let info = Arc::new(server_info(config, &booted));
+    let authority = Authority::new(&booted.device_ca, &config.domain, config.pairing);
+    let info = Arc::new(server_info(config, &booted, &authority));
+    let wakes: Vec<Wake> = (0..shards)
+        .map(|shard| threads.wake(ShardId(shard), mesh.clone()))
+        .collect();
+    let mut commands = Commands::default();
+    let orders: Vec<_> = wakes.iter().map(|wake| commands.shard(wake.clone())).collect();
     let rest = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(REST_THREADS)
         .thread_name("rest")
@@ -187,26 +197,27 @@ fn start(config: &Config, booted: Booted, events: Sender<Event>) -> Result<Serve
     let router = router(Site {
         info: Arc::clone(&info),
         store,
+        commands,
+        authority,
+        limits: Arc::new(Limiter::new(&config.rest)),
     });
     let mut ends = vec![rest_end];
     let mut doors = Vec::new();
-    for shard in (0..shards).map(ShardId) {
-        let wake = threads.wake(shard, mesh.clone());
+    for (wake, orders) in wakes.into_iter().zip(orders) {
         let (port, end) = port(PortLimits::default(), wake.clone());
         ends.push(end);
-        doors.push((
-            port,
-            Desk::new(rest.handle().clone(), router.clone(), wake, config.rest_calls),
-        ));
+        let desk = Desk::new(rest.handle().clone(), router.clone(), wake, config.rest_calls);
+        doors.push((port, desk, orders));
     }
     let pool = Pool::start(Arc::new(booted.store), ends, STORE_THREADS)
         .map_err(RunError::system("start the threads of the store"))?;
     threads.go(doors
         .into_iter()
-        .map(|(port, desk)| Go {
+        .map(|(port, desk, orders)| Go {
             rings: threads.rings(),
             port,
             desk,
+            orders,
         })
         .collect());
     Ok(Server {
@@ -257,25 +268,26 @@ fn shard_config(config: &Config, booted: &Booted, shards: u16) -> Result<ShardCo
         noise_key: Arc::clone(&booted.noise_key),
         prologue: config.noise_prologue.as_bytes().into(),
         domain: config.domain.as_str().into(),
+        device_ca: Some(DeviceCa::new(&booted.device_ca, &config.domain).public()),
         hash_key,
         policy: config.policy,
         limits: config.limits.clone(),
     })
 }
 
-fn server_info(config: &Config, booted: &Booted) -> ServerInfo {
+fn server_info(config: &Config, booted: &Booted, authority: &Authority) -> ServerInfo {
     let key = booted.noise_key.public().to_string();
     ServerInfo {
         domain: config.domain.clone(),
         noise_public: key.clone(),
         noise_keys: vec![key],
-        device_ca_public: None,
+        device_ca_public: authority.public(),
         supported_patterns: &["XK", "IK"],
         supported_versions: commucat_shard::VERSIONS,
         capabilities: commucat_shard::CAPABILITIES,
         pairing: Pairing {
             auto_approve: config.policy.auto_approve_devices,
-            pairing_ttl: 300,
+            pairing_ttl: config.pairing.ttl.as_secs(),
             max_auto_devices: config.policy.max_auto_devices_per_user,
         },
     }
