@@ -37,6 +37,16 @@ pub const UPKEEP_ROWS: u64 = 2_048;
 /// Inboxes whose counters stay in memory, about 200 bytes each; the rest are read again when they are needed.
 pub const INBOX_CACHE: usize = 131_072;
 
+/// Devices whose presence the embedded store knows: more than one machine has connections. An entry is some 300 bytes,
+/// and 1 KiB when its client fills every text.
+pub const PRESENCE_ENTRIES: usize = 1 << 19;
+
+/// Inboxes that are counted before the embedded store opens: some milliseconds; upkeep counts the rest.
+pub const DEPTH_AT_OPEN: usize = 1_024;
+
+/// What an entry of a user's own list weighs on its way beside its texts.
+pub const FRIEND_OVERHEAD: usize = 256;
+
 /// Bytes of table blocks that the embedded store caches.
 pub const BLOCK_CACHE_BYTES: u64 = 64 << 20;
 

@@ -13,8 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crossbeam_queue::ArrayQueue;
 use tokio::sync::Notify;
 
-use crate::api::{Completion, GroupRequest, PresenceRequest, Request, StoreError, Submission};
-use crate::limits::{MEMBER_OVERHEAD, PORT_BYTES, PORT_REQUESTS, REQUEST_OVERHEAD, ROSTER_BYTES};
+use crate::api::{
+    AccountRequest, Completion, FRIENDS_PER_USER, GroupRequest, PresenceRequest, Request, StoreError, Submission,
+};
+use crate::limits::{FRIEND_OVERHEAD, MEMBER_OVERHEAD, PORT_BYTES, PORT_REQUESTS, REQUEST_OVERHEAD, ROSTER_BYTES};
 
 /// Called when completions are ready and the port's owner may be asleep. It runs on the pool's thread and must not wait.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -254,6 +256,8 @@ fn weight(request: &Request) -> usize {
         Request::ReadInbox { max_bytes, .. } => *max_bytes,
         Request::Group(GroupRequest::Create { roster, .. }) => roster.members.len() * MEMBER_OVERHEAD,
         Request::Group(GroupRequest::Load { .. }) => ROSTER_BYTES,
+        Request::Account(AccountRequest::Friends { .. }) => FRIENDS_PER_USER * FRIEND_OVERHEAD,
+        Request::Account(AccountRequest::PutFriends { friends, .. }) => friends.len() * FRIEND_OVERHEAD,
         Request::Presence(PresenceRequest::Set(entries)) => entries.len() * REQUEST_OVERHEAD,
         Request::Presence(PresenceRequest::Get { devices, .. }) => devices.len() * REQUEST_OVERHEAD,
         Request::Lookup { .. }

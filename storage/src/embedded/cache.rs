@@ -55,6 +55,12 @@ impl Cache {
         }
     }
 
+    /// Forgets `device`, which has nothing staged.
+    pub(super) fn remove(&mut self, device: &DeviceId) {
+        self.young.remove(device);
+        self.old.remove(device);
+    }
+
     /// How many entries can be asked for before one that was asked for may be forgotten.
     pub(super) fn safe_run(&self) -> usize {
         self.half

@@ -2,49 +2,52 @@
 //!
 //! Requests are served in order against the tables and stage their writes. A request that has to see what an earlier one
 //! of the same batch staged first puts the staged writes into the tables, without waiting for the disk; the end of the
-//! batch waits for the disk once, whatever happened before. Invariant: what is staged for an inbox and not yet in the
+//! batch waits for the disk once, when a request that is waited for has written anything. Invariant: what is staged for an inbox and not yet in the
 //! tables is in its cached counters, so a cached inbox is never behind.
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
-use commucat_proto::DeviceId;
+use commucat_proto::{DeviceId, UserId};
 use fjall::OwnedWriteBatch;
 
 use super::Options;
 use super::cache::Cache;
+use super::depth::{Depth, Held};
+use super::devices::{self, NewDevice};
 use super::error::{Fault, OpenError};
 use super::inbox::{Inbox, Page};
-use super::people::{self, Founding};
+use super::presence::Presence;
+use super::staged::Staged;
 use super::tables::{DURABLE, Tables};
-use crate::api::{Reply, Request, StoreError, Wall};
-use crate::limits::{UPKEEP_DEVICES, UPKEEP_ROWS};
+use super::{accounts, groups, pairing, people, sessions};
+use crate::api::{AccountRequest, Reply, Request, StoreError, Wall};
+use crate::limits::{DEPTH_AT_OPEN, UPKEEP_DEVICES, UPKEEP_ROWS};
 
 /// The open store and what it remembers between batches.
 pub(super) struct Engine {
     path: PathBuf,
     options: Options,
     cache: Cache,
+    presence: Presence,
+    depth: Depth,
     /// The next id in `device_key_event`.
     next_event: u64,
     staged: Staged,
-    /// The device that upkeep looked at last.
-    visited: Option<DeviceId>,
+    visited: Visited,
+    /// How often it has waited for the disk.
+    #[cfg(test)]
+    waits: u64,
     // Last: the batch inside `staged` refers to it.
     tables: Tables,
 }
 
-/// Writes that are not in the tables yet.
-struct Staged {
-    batch: OwnedWriteBatch,
-    /// Numbers the batches; `Inbox::staged_in` refers to it.
-    number: u64,
-    /// Requests served since the last batch, whatever came of them: each may have moved the cache on.
-    requests: usize,
-    /// Devices, profiles or handles are among it.
-    people: bool,
-    /// Something is in the tables that the disk has not confirmed.
-    unsynced: bool,
+/// Where upkeep has got to.
+#[derive(Default)]
+struct Visited {
+    inboxes: Option<DeviceId>,
+    sessions: Option<Vec<u8>>,
+    codes: Option<Vec<u8>>,
 }
 
 impl Engine {
@@ -54,21 +57,19 @@ impl Engine {
             path: path.to_owned(),
             detail: fault.to_string(),
         })?;
-        let staged = Staged {
-            batch: tables.db.batch(),
-            number: 1,
-            requests: 0,
-            people: false,
-            unsynced: false,
-        };
-        let cache = Cache::new(options.inbox_cache);
+        let mut depth = Depth::new();
+        depth.count(&tables, DEPTH_AT_OPEN).map_err(OpenError::engine(path))?;
         Ok(Self {
             path: path.to_owned(),
             options,
-            cache,
+            cache: Cache::new(options.inbox_cache),
+            presence: Presence::default(),
+            depth,
             next_event,
-            staged,
-            visited: None,
+            staged: Staged::new(&tables.db),
+            visited: Visited::default(),
+            #[cfg(test)]
+            waits: 0,
             tables,
         })
     }
@@ -85,6 +86,7 @@ impl Engine {
                 Some(error) if grows(request) => Err(error.clone()),
                 _ => self.serve(request).map_err(StoreError::from),
             };
+            self.staged.note(request);
             answers.push(answer);
         }
         self.commit()?;
@@ -99,12 +101,25 @@ impl Engine {
         }
         match request {
             Request::Lookup { .. } | Request::Found { .. } | Request::UpdateProfile { .. } => self.staged.people,
+            Request::Account(account) => self.account_sees_staged(account),
+            Request::Group(group) => self.staged.groups.contains(groups::subject(group)),
             Request::Append { device, .. } | Request::AppendOwed { device, .. } => {
                 self.staged.people && self.cache.peek(device).is_none()
             }
             Request::ReadInbox { device, .. } => self.has_staged_rows(device, |_| true),
             Request::Delivered { device, upto } => self.has_staged_rows(device, |inbox| inbox.has_to_look(*upto)),
-            Request::Account(_) | Request::Group(_) | Request::Presence(_) | Request::Depth | Request::Probe => false,
+            Request::Presence(_) | Request::Depth | Request::Probe => false,
+        }
+    }
+
+    fn account_sees_staged(&self, request: &AccountRequest) -> bool {
+        let staged = &self.staged;
+        match request {
+            AccountRequest::OpenSession { device, .. } => staged.people || staged.sessions.contains(device),
+            AccountRequest::FindSession { .. } => staged.people || !staged.sessions.is_empty(),
+            // It takes a whole inbox out, and the sessions.
+            AccountRequest::RevokeDevice { .. } => !staged.batch.is_empty(),
+            _ => staged.people,
         }
     }
 
@@ -116,48 +131,40 @@ impl Engine {
     }
 
     fn serve(&mut self, request: &Request) -> Result<Reply, Fault> {
-        let (tables, staged) = (&self.tables, &mut self.staged);
-        staged.requests += 1;
-        let reply = match request {
-            Request::Lookup { device, user, handle } => {
-                return people::lookup(tables, device, user.as_ref(), handle.as_ref());
-            }
+        self.staged.requests += 1;
+        let (tables, batch) = (&self.tables, &mut self.staged.batch);
+        match request {
+            Request::Lookup { device, user, handle } => people::lookup(tables, device, user.as_ref(), handle.as_ref()),
             Request::Found {
                 device,
                 static_key,
                 profile,
                 at,
             } => {
-                let (static_key, at, event) = (*static_key, *at, self.next_event);
-                let new = Founding {
+                let new = NewDevice {
                     device,
-                    static_key,
-                    profile,
-                    at,
-                    event,
+                    static_key: *static_key,
+                    user: &profile.id,
+                    at: *at,
                 };
-                let reply = people::found(tables, &mut staged.batch, &new)?;
-                self.next_event += 1;
-                staged.people = true;
-                reply
+                people::found(tables, batch, &mut self.next_event, &new, profile)
             }
-            Request::UpdateProfile { profile } => {
-                let reply = people::update_profile(tables, &mut staged.batch, profile)?;
-                staged.people = true;
-                reply
-            }
+            Request::UpdateProfile { profile } => people::update_profile(tables, batch, profile),
             Request::Append { device, envelope } => {
-                let inbox = inbox(&mut self.cache, tables, device)?;
-                let limits = &self.options.inbox;
-                let reply = inbox.append(tables, &mut staged.batch, device, envelope, limits)?;
-                inbox.staged_in = staged.number;
-                reply
+                let (limits, number) = (self.options.inbox, self.staged.number);
+                self.on_inbox(device, |inbox, tables, batch| {
+                    let reply = inbox.append(tables, batch, device, envelope, &limits)?;
+                    inbox.staged_in = number;
+                    Ok(reply)
+                })
             }
             Request::AppendOwed { device, envelopes } => {
-                let inbox = inbox(&mut self.cache, tables, device)?;
-                let reply = inbox.append_owed(tables, &mut staged.batch, device, envelopes)?;
-                inbox.staged_in = staged.number;
-                reply
+                let number = self.staged.number;
+                self.on_inbox(device, |inbox, tables, batch| {
+                    let reply = inbox.append_owed(tables, batch, device, envelopes)?;
+                    inbox.staged_in = number;
+                    Ok(reply)
+                })
             }
             Request::ReadInbox {
                 device,
@@ -166,53 +173,72 @@ impl Engine {
                 max_bytes,
                 now,
             } => {
-                let (after, max_rows, max_bytes, now) = (*after, *max_rows, *max_bytes, *now);
                 let page = Page {
-                    after,
-                    max_rows,
-                    max_bytes,
-                    now,
+                    after: *after,
+                    max_rows: *max_rows,
+                    max_bytes: *max_bytes,
+                    now: *now,
                 };
-                let inbox = inbox(&mut self.cache, tables, device)?;
-                inbox.read(tables, &mut staged.batch, device, &page)?
+                self.on_inbox(device, |inbox, tables, batch| inbox.read(tables, batch, device, &page))
             }
-            Request::Delivered { device, upto } => {
-                let inbox = inbox(&mut self.cache, tables, device)?;
-                inbox.deliver(tables, &mut staged.batch, device, *upto)?
-            }
-            Request::Account(_) | Request::Group(_) | Request::Presence(_) | Request::Depth => {
-                return Err(StoreError::Unavailable("the embedded store does not keep this".to_owned()).into());
-            }
+            Request::Delivered { device, upto } => self.on_inbox(device, |inbox, tables, batch| {
+                inbox.deliver(tables, batch, device, *upto)
+            }),
+            Request::Account(AccountRequest::RevokeDevice { user, device, at }) => self.revoke(user, device, *at),
+            Request::Account(account) => accounts::serve(tables, batch, &mut self.next_event, account),
+            Request::Group(group) => groups::serve(tables, batch, group),
+            Request::Presence(presence) => Ok(self.presence.serve(presence)),
+            Request::Depth => Ok(self.depth.reply()),
             Request::Probe => {
-                tables.stage_probe(&mut staged.batch);
-                Reply::Done
+                tables.stage_probe(batch);
+                Ok(Reply::Done)
             }
-        };
+        }
+    }
+
+    /// Does something with a device's inbox, and counts what that changes.
+    fn on_inbox(
+        &mut self,
+        device: &DeviceId,
+        act: impl FnOnce(&mut Inbox, &Tables, &mut OwnedWriteBatch) -> Result<Reply, Fault>,
+    ) -> Result<Reply, Fault> {
+        let inbox = inbox(&mut self.cache, &self.tables, device)?;
+        let before = inbox.held();
+        let reply = act(inbox, &self.tables, &mut self.staged.batch)?;
+        self.depth.change(device, before, inbox.held());
         Ok(reply)
     }
 
-    /// Puts what is staged into the tables. The operating system has it, the disk may not.
-    fn apply(&mut self) -> Result<(), fjall::Error> {
-        self.staged.unsynced |= !self.staged.batch.is_empty();
-        self.next_batch().commit()
-    }
-
-    /// Puts what is staged into the tables and waits until the disk has all of it.
-    fn commit(&mut self) -> Result<(), fjall::Error> {
-        if !self.staged.batch.is_empty() {
-            self.next_batch().durability(Some(DURABLE)).commit()?;
-        } else if self.staged.unsynced {
-            self.tables.db.persist(DURABLE)?;
+    /// Nothing is staged: whatever the device's inbox holds is in the tables.
+    fn revoke(&mut self, user: &UserId, device: &DeviceId, at: Wall) -> Result<Reply, Fault> {
+        let (tables, batch) = (&self.tables, &mut self.staged.batch);
+        if let Some(inbox) = devices::revoke(tables, batch, &mut self.next_event, user, device, at)? {
+            self.depth.change(device, inbox.held(), Held::default());
+            self.cache.remove(device);
+            self.presence.forget(device);
         }
-        self.staged.unsynced = false;
-        Ok(())
+        Ok(Reply::Done)
     }
 
-    fn next_batch(&mut self) -> OwnedWriteBatch {
-        self.staged.number += 1;
-        self.staged.requests = 0;
-        self.staged.people = false;
-        std::mem::replace(&mut self.staged.batch, self.tables.db.batch())
+    /// Puts what is staged into the tables, without waiting for the disk.
+    fn apply(&mut self) -> Result<(), fjall::Error> {
+        self.staged.take(&self.tables.db).commit()
+    }
+
+    /// Puts what is staged into the tables and waits, when anybody does, until the disk has all of it.
+    fn commit(&mut self) -> Result<(), fjall::Error> {
+        if !std::mem::take(&mut self.staged.awaited) {
+            return self.apply();
+        }
+        #[cfg(test)]
+        {
+            self.waits += 1;
+        }
+        if self.staged.batch.is_empty() {
+            self.tables.db.persist(DURABLE)
+        } else {
+            self.staged.take(&self.tables.db).durability(Some(DURABLE)).commit()
+        }
     }
 
     fn disk_full(&self) -> Option<StoreError> {
@@ -227,8 +253,9 @@ impl Engine {
         })
     }
 
-    /// Looks at the next few devices: takes out what expired at the front of their inboxes, and what was delivered and
-    /// still lies in the table. Nobody waits for the result, so neither does this for the disk.
+    /// A bounded step: takes out what expired at the front of the next few inboxes, and what was delivered and still lies
+    /// in the table; sessions, pairing codes and presence whose time is over. Nobody waits for the result, so neither does
+    /// this for the disk.
     pub(super) fn upkeep(&mut self, now: Wall) -> Result<(), fjall::Error> {
         let mut rows = 0;
         for device in self.next_devices()? {
@@ -237,16 +264,21 @@ impl Engine {
                 Err(Fault::Engine(error)) => return Err(error),
                 Err(fault) => tracing::warn!(%device, %fault, "an inbox could not be tended"),
             }
-            self.visited = Some(device);
+            self.visited.inboxes = Some(device);
             if rows >= UPKEEP_ROWS {
                 break;
             }
         }
-        self.apply()
+        let (tables, batch) = (&self.tables, &mut self.staged.batch);
+        sessions::expire(tables, batch, &mut self.visited.sessions, now)?;
+        pairing::expire(tables, batch, &mut self.visited.codes, now)?;
+        self.presence.expire(now);
+        self.apply()?;
+        self.depth.count(&self.tables, UPKEEP_DEVICES)
     }
 
     fn next_devices(&mut self) -> Result<Vec<DeviceId>, fjall::Error> {
-        let start = match &self.visited {
+        let start = match &self.visited.inboxes {
             Some(device) => Bound::Excluded(device.as_str()),
             None => Bound::Unbounded,
         };
@@ -265,18 +297,29 @@ impl Engine {
             }
         }
         if devices.is_empty() {
-            self.visited = None;
+            self.visited.inboxes = None;
         }
         Ok(devices)
     }
 
     /// Takes what may go from one inbox; tells how many rows.
     fn tend(&mut self, device: &DeviceId, now: Wall) -> Result<u64, Fault> {
-        if !Inbox::is_untidy(&self.tables, device, now)? {
+        let (tables, batch) = (&self.tables, &mut self.staged.batch);
+        if !Inbox::is_untidy(tables, device, now)? {
             return Ok(0);
         }
-        let inbox = inbox(&mut self.cache, &self.tables, device)?;
-        inbox.upkeep(&self.tables, &mut self.staged.batch, device, now)
+        let mut of_revoked;
+        let inbox = match self.cache.entry(device, || Inbox::load(tables, device))? {
+            Some(inbox) => inbox,
+            None => {
+                of_revoked = Inbox::counters(tables, device)?;
+                &mut of_revoked
+            }
+        };
+        let before = inbox.held();
+        let taken = inbox.upkeep(tables, batch, device, now)?;
+        self.depth.change(device, before, inbox.held());
+        Ok(taken)
     }
 }
 
@@ -289,12 +332,12 @@ fn inbox<'a>(cache: &'a mut Cache, tables: &Tables, device: &DeviceId) -> Result
 fn grows(request: &Request) -> bool {
     match request {
         Request::Found { .. } | Request::UpdateProfile { .. } | Request::Append { .. } | Request::Probe => true,
+        Request::Account(account) => accounts::grows(account),
+        Request::Group(group) => groups::grows(group),
         Request::AppendOwed { .. }
         | Request::Lookup { .. }
         | Request::ReadInbox { .. }
         | Request::Delivered { .. }
-        | Request::Account(_)
-        | Request::Group(_)
         | Request::Presence(_)
         | Request::Depth => false,
     }

@@ -9,6 +9,7 @@ use commucat_proto::DeviceId;
 use fjall::{Guard, OwnedWriteBatch};
 use smallvec::SmallVec;
 
+use super::depth::Held;
 use super::error::Fault;
 use super::keys;
 use super::tables::Tables;
@@ -36,11 +37,17 @@ pub(super) struct Page {
 }
 
 impl Inbox {
-    /// The counters from the tables: two reads, however full the inbox. `None` for a device without a record.
+    /// The counters from the tables: three reads, however full the inbox. `None` for a device that has no record or has
+    /// been revoked.
     pub(super) fn load(tables: &Tables, device: &DeviceId) -> Result<Option<Self>, Fault> {
-        if !tables.devices.contains_key(device.as_str())? {
-            return Ok(None);
+        match tables.devices.get(device.as_str())? {
+            Some(value) if !values::is_revoked(&value)? => Self::counters(tables, device).map(Some),
+            _ => Ok(None),
         }
+    }
+
+    /// The counters from the tables, whoever's they are.
+    pub(super) fn counters(tables: &Tables, device: &DeviceId) -> Result<Self, Fault> {
         let offset = Self::stored_offset(tables, device)?;
         let (first, end) = (offset.gone.saturating_add(1), u64::MAX);
         let range = keys::row(device, RowId(first))..=keys::row(device, RowId(end));
@@ -60,13 +67,21 @@ impl Inbox {
         if last_bytes < offset.gone_bytes {
             return Err(values::corrupt("inbox_offset", format!("{inbox:?} is impossible")));
         }
-        Ok(Some(inbox))
+        Ok(inbox)
     }
 
     fn stored_offset(tables: &Tables, device: &DeviceId) -> Result<OffsetValue, Fault> {
         match tables.inbox_offset.get(keys::inbox(device))? {
             Some(value) => values::decode("inbox_offset", &value),
             None => Ok(OffsetValue::default()),
+        }
+    }
+
+    /// What it holds.
+    pub(super) fn held(&self) -> Held {
+        Held {
+            rows: self.rows(),
+            bytes: self.bytes(),
         }
     }
 
@@ -132,6 +147,19 @@ impl Inbox {
             self.drop_front(tables, batch, device, upto, bytes)?;
         }
         Ok(Reply::Done)
+    }
+
+    /// Takes all rows out, delivered or not: its device has been revoked.
+    pub(super) fn drop_all(
+        &mut self,
+        tables: &Tables,
+        batch: &mut OwnedWriteBatch,
+        device: &DeviceId,
+    ) -> Result<(), Fault> {
+        if self.rows() > 0 {
+            self.drop_front(tables, batch, device, self.last, self.last_bytes)?;
+        }
+        Ok(())
     }
 
     /// Whether taking out up to `upto` has to look at a row, other than at the newest whose bytes are known.

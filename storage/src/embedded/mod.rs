@@ -16,14 +16,23 @@
 //! Read in this order: `folder` (who may enter), `journal` (is it whole), `tables` (the engine), `values` and `keys`,
 //! `engine` (a batch becomes a write), `people` and `inbox` (what each request means), `cache`.
 
+mod accounts;
 mod cache;
+mod depth;
+mod devices;
 mod engine;
 mod error;
 mod folder;
+mod friends;
+mod groups;
 mod inbox;
 mod journal;
 mod keys;
+mod pairing;
 mod people;
+mod presence;
+mod sessions;
+mod staged;
 mod tables;
 mod values;
 
@@ -176,6 +185,7 @@ impl Store for EmbeddedStore {
 mod tests {
     use commucat_proto::DeviceId;
 
+    use super::values::DeviceValue;
     use super::*;
 
     fn opened() -> (tempfile::TempDir, EmbeddedStore) {
@@ -222,7 +232,14 @@ mod tests {
         let tables = Tables::open(&folder.path().join("store"), 1 << 20).unwrap();
         let (ada, bob) = (DeviceId::parse("ada").unwrap(), DeviceId::parse("bob").unwrap());
         for device in [&ada, &bob] {
-            tables.devices.insert(device.as_str(), "x").unwrap();
+            let value = DeviceValue {
+                static_key: [1; 32],
+                user: "user".to_owned(),
+                created_at: 1,
+                revoked_at: None,
+            };
+            let value = values::encode("devices", &value, 0).unwrap();
+            tables.devices.insert(device.as_str(), value).unwrap();
         }
         tables.inbox_offset.insert(keys::inbox(&ada), [1, 2, 3]).unwrap();
         drop(tables);

@@ -1,12 +1,13 @@
 //! The engine with its tables open. Whoever holds [`Tables`] holds the engine; dropping it closes everything.
 
+use std::ops::Bound;
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, UserKey, UserValue};
 
 use super::error::{Fault, OpenError};
-use super::journal;
-use super::values::FORMAT;
+use super::values::{self, DeviceValue, FORMAT};
+use super::{journal, keys};
 
 /// What a commit waits for. `fdatasync` writes the data and the metadata that is needed to find it again (the file's
 /// length); what it leaves out, the times, no reader of ours looks at. The engine itself syncs the folder when it makes
@@ -16,7 +17,10 @@ pub(super) const DURABLE: PersistMode = PersistMode::SyncData;
 const FORMAT_KEY: &str = "format";
 const PROBE_KEY: &str = "probe";
 
-/// The names are the specification's; `handles` and `meta` are ours.
+/// Rows that one step of the way from format 1 to format 2 writes.
+const UPGRADE_ROWS: usize = 4_096;
+
+/// The names are the specification's where it has them.
 pub(super) struct Tables {
     pub(super) db: Database,
     pub(super) devices: Keyspace,
@@ -25,6 +29,14 @@ pub(super) struct Tables {
     pub(super) device_key_event: Keyspace,
     pub(super) relay_queue: Keyspace,
     pub(super) inbox_offset: Keyspace,
+    pub(super) user_device: Keyspace,
+    pub(super) bearer_session: Keyspace,
+    pub(super) device_sessions: Keyspace,
+    pub(super) pairing_code: Keyspace,
+    pub(super) user_pairing: Keyspace,
+    pub(super) friends: Keyspace,
+    pub(super) chat_group: Keyspace,
+    pub(super) group_member: Keyspace,
     meta: Keyspace,
 }
 
@@ -70,6 +82,14 @@ impl Tables {
             device_key_event: table("device_key_event")?,
             relay_queue: table("relay_queue")?,
             inbox_offset: table("inbox_offset")?,
+            user_device: table("user_device")?,
+            bearer_session: table("bearer_session")?,
+            device_sessions: table("device_sessions")?,
+            pairing_code: table("pairing_code")?,
+            user_pairing: table("user_pairing")?,
+            friends: table("friends")?,
+            chat_group: table("chat_group")?,
+            group_member: table("group_member")?,
             meta: table("meta")?,
             db,
         })
@@ -80,6 +100,10 @@ impl Tables {
         let found = value.as_deref().and_then(|v| v.try_into().ok()).map(u32::from_be_bytes);
         match found {
             Some(FORMAT) => Ok(()),
+            Some(1) => self.upgrade().map_err(|fault| OpenError::Damaged {
+                path: path.to_owned(),
+                detail: format!("it cannot be brought from format 1 to {FORMAT}: {fault}"),
+            }),
             Some(found) => Err(OpenError::UnknownFormat {
                 path: path.to_owned(),
                 found,
@@ -95,6 +119,40 @@ impl Tables {
         }
     }
 
+    /// From format 1: fills `user_device`. The format is written last, so that one which was interrupted begins again.
+    fn upgrade(&self) -> Result<(), Fault> {
+        let mut batch = self.db.batch();
+        for guard in self.devices.iter() {
+            let (device, value) = guard.into_inner()?;
+            let DeviceValue { user, .. } = values::decode("devices", &value)?;
+            batch.insert(&self.user_device, keys::owned(&user, &device), []);
+            if batch.len() >= UPGRADE_ROWS {
+                std::mem::replace(&mut batch, self.db.batch()).commit()?;
+            }
+        }
+        batch.insert(&self.meta, FORMAT_KEY, FORMAT.to_be_bytes());
+        batch.durability(Some(DURABLE)).commit()?;
+        Ok(())
+    }
+
+    /// Up to `max` rows of `table` after `visited`, which moves on; at the end of the table it begins again with the next
+    /// call.
+    pub(super) fn next_rows(
+        &self,
+        table: &Keyspace,
+        visited: &mut Option<Vec<u8>>,
+        max: usize,
+    ) -> Result<Vec<(UserKey, UserValue)>, fjall::Error> {
+        let start = match visited {
+            Some(key) => Bound::Excluded(&key[..]),
+            None => Bound::Unbounded,
+        };
+        let rows = table.range::<&[u8], _>((start, Bound::Unbounded)).take(max);
+        let rows: Vec<_> = rows.map(Guard::into_inner).collect::<Result<_, _>>()?;
+        *visited = rows.last().map(|(key, _)| key.to_vec());
+        Ok(rows)
+    }
+
     /// The id of the next `device_key_event`.
     pub(super) fn next_event(&self) -> Result<u64, Fault> {
         let snapshot = self.db.snapshot();
@@ -106,7 +164,7 @@ impl Tables {
             .as_ref()
             .try_into()
             .map(u64::from_be_bytes)
-            .map_err(|_| super::values::corrupt("device_key_event", "its key is no event id".to_owned()))?;
+            .map_err(|_| values::corrupt("device_key_event", "its key is no event id".to_owned()))?;
         Ok(id + 1)
     }
 

@@ -16,11 +16,15 @@ use rkyv::{Archive, Deserialize, Portable, Serialize};
 use super::error::Fault;
 use crate::api::{Envelope, Wall};
 
-/// The format of the whole folder, kept in `meta`.
-pub(super) const FORMAT: u32 = 1;
+/// The format of the whole folder, kept in `meta`. Format 2 has `user_device`, which a release that knows only format 1
+/// would leave behind; `tables` makes the one into the other.
+pub(super) const FORMAT: u32 = 2;
 
-/// Every value of format 1 begins with this.
+/// What a value of the first shape of its table begins with.
 const VERSION: u8 = 1;
+
+/// Of `device_key_event`, since format 2.
+const KEY_EVENT_VERSION: u8 = 2;
 
 /// Version and length.
 const HEAD: usize = 5;
@@ -49,12 +53,34 @@ pub(super) struct HandleValue {
     pub(super) user: String,
 }
 
-/// Table `device_key_event`, by event id (CCP-1, Handshake: device key audit).
+/// Table `device_key_event`, by event id (CCP-1, Handshake: device key audit). For auditors: nothing in the relay reads
+/// it. Version 1, of format 1, is the same without `what`: all of them are `ADDED`.
 #[derive(Archive, Serialize, Deserialize, Debug, PartialEq)]
 pub(super) struct KeyEventValue {
     pub(super) device: String,
     pub(super) public_key: [u8; 32],
     pub(super) at: u64,
+    /// One of the constants.
+    pub(super) what: u8,
+}
+
+impl KeyEventValue {
+    /// The device came in with this key.
+    pub(super) const ADDED: u8 = 1;
+    /// The device has this key from now on.
+    pub(super) const ROTATED: u8 = 2;
+    /// The device and this key are refused from now on.
+    pub(super) const REVOKED: u8 = 3;
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>, Fault> {
+        encode_as(KEY_EVENT_VERSION, "device_key_event", self, 0)
+    }
+
+    #[cfg(test)]
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Fault> {
+        let event = access_as::<ArchivedKeyEventValue>(KEY_EVENT_VERSION, "device_key_event", bytes)?;
+        rkyv::deserialize::<Self, Error>(event).map_err(|e| corrupt("device_key_event", e.to_string()))
+    }
 }
 
 /// Table `inbox_offset`, by inbox: what has left an inbox. Its rows are those above `gone`, without a hole.
@@ -127,14 +153,28 @@ pub(super) fn decode_row_head(bytes: &[u8]) -> Result<(Wall, u64), Fault> {
     Ok((Wall(row.expires_at.to_native()), row.total_bytes.to_native()))
 }
 
+/// Whether the device of this `devices` value has been revoked.
+pub(super) fn is_revoked(bytes: &[u8]) -> Result<bool, Fault> {
+    Ok(access::<ArchivedDeviceValue>("devices", bytes)?.revoked_at.is_some())
+}
+
 /// The bytes of a value.
 pub(super) fn encode(
     table: &'static str,
     value: &impl for<'a> Serialize<HighSerializer<Vec<u8>, ArenaHandle<'a>, Error>>,
     hint: usize,
 ) -> Result<Vec<u8>, Fault> {
+    encode_as(VERSION, table, value, hint)
+}
+
+fn encode_as(
+    version: u8,
+    table: &'static str,
+    value: &impl for<'a> Serialize<HighSerializer<Vec<u8>, ArenaHandle<'a>, Error>>,
+    hint: usize,
+) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::with_capacity(hint + 64);
-    out.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
+    out.extend_from_slice(&[version, 0, 0, 0, 0]);
     let mut out = rkyv::api::high::to_bytes_in::<_, Error>(value, out).map_err(|e| corrupt(table, e.to_string()))?;
     let len = u32::try_from(out.len()).map_err(|e| corrupt(table, e.to_string()))?;
     out[1..HEAD].copy_from_slice(&len.to_le_bytes());
@@ -145,7 +185,7 @@ pub(super) fn encode(
 pub(super) fn own_len(bytes: &[u8]) -> Option<u64> {
     let (version, rest) = bytes.split_first()?;
     let len = rest.first_chunk::<4>()?;
-    (*version == VERSION).then_some(u64::from(u32::from_le_bytes(*len)))
+    matches!(*version, VERSION | KEY_EVENT_VERSION).then_some(u64::from(u32::from_le_bytes(*len)))
 }
 
 /// A value from its bytes.
@@ -158,15 +198,23 @@ where
     rkyv::deserialize::<T, Error>(access::<T::Archived>(table, bytes)?).map_err(|e| corrupt(table, e.to_string()))
 }
 
-fn access<'b, A>(table: &'static str, bytes: &'b [u8]) -> Result<&'b A, Fault>
+/// A value where it lies.
+pub(super) fn access<'b, A>(table: &'static str, bytes: &'b [u8]) -> Result<&'b A, Fault>
+where
+    A: Portable + for<'a> CheckBytes<HighValidator<'a, Error>>,
+{
+    access_as(VERSION, table, bytes)
+}
+
+fn access_as<'b, A>(version: u8, table: &'static str, bytes: &'b [u8]) -> Result<&'b A, Fault>
 where
     A: Portable + for<'a> CheckBytes<HighValidator<'a, Error>>,
 {
     match bytes.first() {
-        Some(&VERSION) if own_len(bytes) == Some(bytes.len() as u64) => {
+        Some(found) if *found == version && own_len(bytes) == Some(bytes.len() as u64) => {
             rkyv::access::<A, Error>(&bytes[HEAD..]).map_err(|e| corrupt(table, e.to_string()))
         }
-        Some(&VERSION) => Err(corrupt(table, "its length is wrong".to_owned())),
+        Some(found) if *found == version => Err(corrupt(table, "its length is wrong".to_owned())),
         Some(version) => Err(corrupt(table, format!("unknown version {version}"))),
         None => Err(corrupt(table, "it is empty".to_owned())),
     }
@@ -192,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_format_1_stay_what_they_are() {
+    fn the_bytes_of_a_row_stay_what_they_are() {
         let row = encode_row(&envelope(b"abc".to_vec()), 9).unwrap();
         let mut expected = vec![VERSION, 37, 0, 0, 0];
         expected.extend(b"abc");

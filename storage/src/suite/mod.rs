@@ -4,8 +4,10 @@
 //! A store under test is a [`Fixture`]: a place that can be opened again after its store was dropped. The functions
 //! assert, so they are for tests only.
 
+pub mod accounts;
 pub mod inbox;
 pub mod limits;
+pub mod pairing;
 pub mod people;
 
 use std::future::Future;
@@ -14,7 +16,11 @@ use bytes::Bytes;
 use commucat_proto::{ChannelId, DeviceId, FrameType, Handle, UserId};
 
 use crate::Store;
-use crate::api::{Device, Envelope, InboxLimits, Profile, Reply, Request, RowId, StoreError, Wall};
+use crate::api::{
+    AccountRequest, CODES_PER_USER, Device, DeviceRecord, Envelope, FRIENDS_PER_USER, Friend, InboxLimits,
+    PAIRING_TRIES, Paired, PairingOffer, Profile, Reply, Request, RowId, SESSIONS_PER_DEVICE, Selector, SessionOwner,
+    StoreError, TokenHash, Wall,
+};
 
 /// A place where a store keeps its data, empty when made.
 pub trait Fixture {
@@ -77,6 +83,38 @@ macro_rules! conformance {
             a_page_of_nothing_but_expired_rows_is_empty_and_final
             upkeep_makes_room_of_expired_rows
             upkeep_leaves_live_rows_alone
+        }
+        $crate::conformance! { @of accounts $fixture, $run:
+            an_opened_session_is_found_with_its_profile_as_it_is_now
+            a_session_is_worth_nothing_from_its_end_on
+            a_session_belongs_to_a_device_that_is_known
+            the_ninth_session_of_a_device_ends_the_first
+            a_session_lasts_as_long_as_what_was_kept_after_it
+            upkeep_leaves_live_sessions_alone
+            a_device_joins_a_profile
+            nobody_joins_a_profile_that_is_not_or_as_a_device_that_is
+            a_profile_has_room_for_so_many_devices_that_are_not_revoked
+            devices_are_listed_by_name_for_their_user_alone
+            a_revoked_device_is_refused_and_its_sessions_are_gone
+            a_device_is_revoked_once_and_by_its_own_user
+            a_revoked_device_has_no_inbox
+            a_batch_sees_the_revocation_in_it
+            a_rotated_key_is_the_devices_key
+            a_list_of_friends_is_replaced_as_a_whole_and_keeps_its_order
+            the_longest_list_of_friends_is_kept
+        }
+        $crate::conformance! { @of pairing $fixture, $run:
+            a_code_brings_one_device_into_the_profile
+            of_claims_of_one_code_in_a_batch_exactly_one_wins
+            four_wrong_secrets_leave_a_code_good
+            the_fifth_wrong_secret_ends_a_code
+            wrong_secrets_count_across_reopening
+            a_code_is_worth_nothing_from_its_end_on
+            claiming_for_a_known_device_leaves_the_code_as_it_was
+            a_user_has_so_many_open_codes
+            only_a_device_of_the_user_offers_a_code
+            a_revoked_device_takes_its_codes_with_it
+            upkeep_leaves_live_codes_alone
         }
     };
     (@of $module:ident $fixture:ty, $run:path: $($name:ident)*) => {
