@@ -178,3 +178,75 @@ pub(super) fn revoke(
     batch.insert(&tables.devices, device.as_str(), value);
     Ok(Some(held))
 }
+
+#[cfg(test)]
+mod tests {
+    use commucat_proto::Handle;
+
+    use super::*;
+    use crate::api::Profile;
+
+    /// The audit rows, in their order.
+    fn events(tables: &Tables) -> Vec<(u64, KeyEventValue)> {
+        let rows = tables.device_key_event.iter().map(|guard| guard.into_inner().unwrap());
+        rows.map(|(key, value)| {
+            let id = u64::from_be_bytes(key.as_ref().try_into().unwrap());
+            (id, KeyEventValue::decode(&value).unwrap())
+        })
+        .collect()
+    }
+
+    #[test]
+    fn every_change_of_a_key_leaves_its_audit_row_in_the_same_write() {
+        let folder = tempfile::tempdir().unwrap();
+        Tables::create(folder.path()).unwrap();
+        let tables = Tables::open(folder.path(), 1 << 20).unwrap();
+        let (ada, phone) = (DeviceId::parse("ada").unwrap(), DeviceId::parse("phone").unwrap());
+        let profile = Profile {
+            id: UserId::parse("user").unwrap(),
+            handle: Handle::parse("ada").unwrap(),
+            display_name: None,
+            avatar_url: None,
+        };
+        let new = |device, key| NewDevice {
+            device,
+            static_key: [key; 32],
+            user: &profile.id,
+            at: Wall(u64::from(key)),
+        };
+        let mut event = 5;
+        let mut commit = |act: &mut dyn FnMut(&mut OwnedWriteBatch, &mut u64)| {
+            let mut batch = tables.db.batch();
+            let before = events(&tables).len();
+            act(&mut batch, &mut event);
+            assert_eq!(events(&tables).len(), before, "nothing before the commit");
+            batch.commit().unwrap();
+            assert_eq!(events(&tables).len(), before + 1);
+        };
+        commit(&mut |batch, event| {
+            people::found(&tables, batch, event, &new(&ada, 1), &profile).unwrap();
+        });
+        commit(&mut |batch, event| {
+            join(&tables, batch, event, &new(&phone, 2), 9).unwrap();
+        });
+        commit(&mut |batch, event| {
+            rotate(&tables, batch, event, &phone, [3; 32], Wall(3)).unwrap();
+        });
+        commit(&mut |batch, event| {
+            revoke(&tables, batch, event, &profile.id, &phone, Wall(4)).unwrap();
+        });
+        let row = |device: &str, key: u8, at, what| KeyEventValue {
+            device: device.to_owned(),
+            public_key: [key; 32],
+            at,
+            what,
+        };
+        let expected = [
+            (5, row("ada", 1, 1, KeyEventValue::ADDED)),
+            (6, row("phone", 2, 2, KeyEventValue::ADDED)),
+            (7, row("phone", 3, 3, KeyEventValue::ROTATED)),
+            (8, row("phone", 3, 4, KeyEventValue::REVOKED)),
+        ];
+        assert_eq!(events(&tables), expected);
+    }
+}

@@ -215,7 +215,6 @@ impl Engine {
         if let Some(inbox) = devices::revoke(tables, batch, &mut self.next_event, user, device, at)? {
             self.depth.change(device, inbox.held(), Held::default());
             self.cache.remove(device);
-            self.presence.forget(device);
         }
         Ok(Reply::Done)
     }
@@ -342,3 +341,6 @@ fn grows(request: &Request) -> bool {
         | Request::Depth => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ impl Presence {
     }
 
     /// Nothing is known of `device`.
-    pub(super) fn forget(&mut self, device: &DeviceId) {
+    fn forget(&mut self, device: &DeviceId) {
         if let Some(entry) = self.entries.remove(device) {
             self.by_expiry.remove(&(entry.expires_at, entry.device));
         }

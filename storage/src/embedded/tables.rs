@@ -210,6 +210,33 @@ mod tests {
     }
 
     #[test]
+    fn format_1_becomes_format_2_also_when_that_was_interrupted() {
+        let folder = created();
+        rewrite_format(folder.path(), |meta| meta.insert(FORMAT_KEY, 1_u32.to_be_bytes()));
+        let tables = Tables::attach(folder.path(), 1 << 20).unwrap();
+        for n in 0..UPGRADE_ROWS + 2 {
+            let value = DeviceValue {
+                static_key: [1; 32],
+                user: format!("user-{}", n % 2),
+                created_at: 1,
+                revoked_at: None,
+            };
+            let value = values::encode("devices", &value, 0).unwrap();
+            tables.devices.insert(format!("d{n:05}"), value).unwrap();
+        }
+        tables.user_device.insert(keys::owned("user-0", b"d00000"), []).unwrap();
+        drop(tables);
+        for _ in 0..2 {
+            let tables = Tables::open(folder.path(), 1 << 20).unwrap();
+            let format = tables.meta.get(FORMAT_KEY).unwrap().unwrap();
+            assert_eq!(format.as_ref(), FORMAT.to_be_bytes());
+            assert_eq!(tables.user_device.len().unwrap(), UPGRADE_ROWS + 2);
+            let last = keys::owned("user-1", format!("d{:05}", UPGRADE_ROWS + 1).as_bytes());
+            assert!(tables.user_device.contains_key(last).unwrap());
+        }
+    }
+
+    #[test]
     fn a_store_without_a_readable_format_is_damaged() {
         for change in [None, Some(&b"x"[..])] {
             let folder = created();

@@ -5,21 +5,24 @@
 //! assert, so they are for tests only.
 
 pub mod accounts;
+pub mod groups;
 pub mod inbox;
 pub mod limits;
 pub mod pairing;
 pub mod people;
+pub mod presence;
 
 use std::future::Future;
 
 use bytes::Bytes;
-use commucat_proto::{ChannelId, DeviceId, FrameType, Handle, UserId};
+use commucat_proto::control::Role;
+use commucat_proto::{ChannelId, DeviceId, FrameType, GroupId, Handle, UserId};
 
 use crate::Store;
 use crate::api::{
-    AccountRequest, CODES_PER_USER, Device, DeviceRecord, Envelope, FRIENDS_PER_USER, Friend, InboxLimits,
-    PAIRING_TRIES, Paired, PairingOffer, Profile, Reply, Request, RowId, SESSIONS_PER_DEVICE, Selector, SessionOwner,
-    StoreError, TokenHash, Wall,
+    AccountRequest, CODES_PER_USER, Device, DeviceRecord, Envelope, FRIENDS_PER_USER, Friend, GroupRequest,
+    GroupRoster, InboxLimits, Invited, PAIRING_TRIES, Paired, PairingOffer, PresenceEntry, PresenceRequest, Profile,
+    Reply, Request, RowId, SESSIONS_PER_DEVICE, Selector, SessionOwner, StoreError, TokenHash, Wall,
 };
 
 /// A place where a store keeps its data, empty when made.
@@ -115,6 +118,25 @@ macro_rules! conformance {
             only_a_device_of_the_user_offers_a_code
             a_revoked_device_takes_its_codes_with_it
             upkeep_leaves_live_codes_alone
+        }
+        $crate::conformance! { @of groups $fixture, $run:
+            a_created_group_is_there_after_reopening
+            creating_again_gives_the_owner_the_stored_roster_and_changes_nothing
+            nobody_creates_a_group_of_somebody_else
+            owners_and_admins_extend_the_roster_and_nobody_else
+            only_the_owner_changes_a_role_and_nobody_the_owners
+            nobody_is_made_owner
+            a_full_group_takes_no_more_members_and_still_changes_roles
+            groups_of_similar_names_are_kept_apart
+            a_group_of_ten_thousand_is_kept_whole
+        }
+        $crate::conformance! { @of presence $fixture, $run:
+            what_was_said_last_of_a_device_is_known
+            what_a_batch_says_its_end_sees
+            presence_ends_by_itself
+            the_depth_is_what_all_inboxes_hold
+            the_depth_is_right_after_reopening
+            what_expired_and_what_a_revoked_device_had_leave_the_depth
         }
     };
     (@of $module:ident $fixture:ty, $run:path: $($name:ident)*) => {

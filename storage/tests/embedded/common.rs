@@ -1,5 +1,7 @@
 //! What the tests of the embedded store share.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use commucat_proto::{ChannelId, DeviceId, FrameType, Handle, UserId};
 use commucat_storage::Store;
@@ -25,6 +27,20 @@ pub(crate) fn folder_in_memory() -> TempDir {
         .unwrap()
 }
 
+/// Copies what is in a folder.
+pub(crate) fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_all(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .build()
@@ -40,9 +56,13 @@ pub(crate) fn device(id: &str) -> DeviceId {
     DeviceId::parse(id).unwrap()
 }
 
+pub(crate) fn user(id: &str) -> UserId {
+    UserId::parse(&format!("user-{id}")).unwrap()
+}
+
 pub(crate) fn founding(id: &str) -> Request {
     let profile = Profile {
-        id: UserId::parse(&format!("user-{id}")).unwrap(),
+        id: user(id),
         handle: Handle::parse(id).unwrap(),
         display_name: None,
         avatar_url: None,

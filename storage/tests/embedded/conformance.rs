@@ -19,7 +19,7 @@ impl Fixture for Shipped {
     type Store = EmbeddedStore;
 
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(crate::common::folder_in_memory())
     }
 
     async fn open(&self, inbox: InboxLimits) -> EmbeddedStore {
@@ -40,7 +40,7 @@ impl Fixture for Forgetful {
     type Store = EmbeddedStore;
 
     fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self(crate::common::folder_in_memory())
     }
 
     async fn open(&self, inbox: InboxLimits) -> EmbeddedStore {

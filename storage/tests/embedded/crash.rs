@@ -1,5 +1,7 @@
 //! A process that dies at any moment keeps what it acknowledged (decisions § 8): kill -9, reopen, compare.
 
+mod people;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -7,17 +9,21 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::common::{append, delivered, execute, founding, inbox, options};
-use commucat_storage::api::{InboxLimits, Reply, RowId, StoreError};
+use commucat_storage::api::{InboxLimits, Reply, Request, RowId, StoreError};
 use commucat_storage::embedded::EmbeddedStore;
 
 const DEVICES: [&str; 3] = ["ada", "bob", "eve"];
 const ROUNDS: u64 = 20;
 
-/// What the writing process says once it is durable: a row appended, or rows delivered up to and including one.
+/// What the writing process says once it is durable: a row appended, rows delivered up to and including one, a device
+/// paired with a profile, invited into a group, revoked.
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     Appended { device: String, text: String },
     Delivered { device: String, upto: String },
+    Paired { device: String },
+    Invited { device: String },
+    Revoked { device: String },
 }
 
 impl Said {
@@ -35,6 +41,9 @@ impl Said {
                 device,
                 upto: text.to_owned(),
             }),
+            "paired" => Some(Self::Paired { device }),
+            "invited" => Some(Self::Invited { device }),
+            "revoked" => Some(Self::Revoked { device }),
             _ => None,
         }
     }
@@ -44,6 +53,7 @@ impl Said {
 fn write(folder: &Path, round: &str, batches: usize, out: &mut impl Write) {
     let store = EmbeddedStore::open(folder, options(InboxLimits::default())).unwrap();
     execute(&store, DEVICES.map(founding).to_vec());
+    people::create_group(&store);
     for batch in 0..batches {
         let rows: Vec<(&str, String)> = (0..24)
             .map(|n| (DEVICES[n % DEVICES.len()], format!("{round}-{:06}", batch * 24 + n)))
@@ -63,6 +73,7 @@ fn write(folder: &Path, round: &str, batches: usize, out: &mut impl Write) {
             let answers = execute(&store, vec![delivered(id, *row)]);
             assert_eq!(answers, [Ok(Reply::Done)]);
             writeln!(out, "delivered {id} {} end", name(payload)).unwrap();
+            people::pair(&store, &format!("{round}-{batch}"), batch % 16 == 15, out);
         }
         out.flush().unwrap();
     }
@@ -87,7 +98,7 @@ fn the_writer_says_what_is_there() {
     let mut expected = Expected::default();
     let lines = String::from_utf8(said).unwrap();
     let spoken: Vec<_> = lines.lines().map(|line| Said::parse(line).unwrap()).collect();
-    assert_eq!(spoken.len(), 17 * 24 + 2);
+    assert_eq!(spoken.len(), 17 * 24 + 2 + 2 * 2 + 1);
     spoken.into_iter().for_each(|said| expected.note(said));
     expected.check(folder.path(), "after a clean end");
 }
@@ -155,6 +166,7 @@ struct Expected {
     /// Names of the rows of each inbox, acknowledged or found, in order.
     rows: BTreeMap<String, Vec<String>>,
     highest: BTreeMap<String, RowId>,
+    people: people::Expected,
     acknowledged: usize,
 }
 
@@ -168,14 +180,20 @@ impl Expected {
                 let at = rows.iter().position(|row| *row == upto).expect("it was appended");
                 rows.drain(..=at);
             }
+            Said::Paired { device } => self.people.paired(device),
+            Said::Invited { device } => self.people.invited(device),
+            Said::Revoked { device } => self.people.revoked(device),
         }
     }
 
     /// Opens the store, compares, and takes what the killed process had written without saying so as expected from now on.
     fn check(&mut self, folder: &Path, when: &str) {
         let store = EmbeddedStore::open(folder, options(InboxLimits::default())).unwrap();
+        let (mut all, mut bytes) = self.people.check(&store, when);
         for id in DEVICES {
             let rows = inbox(&store, id);
+            all += rows.len() as u64;
+            bytes += rows.iter().map(|(_, payload)| payload.len() as u64).sum::<u64>();
             let found: Vec<String> = rows.iter().map(|(_, payload)| name(payload)).collect();
             let expected = self.rows.entry(id.to_owned()).or_default();
             // A delivery that was not acknowledged may have happened: then a prefix is missing, never a part of the rest.
@@ -192,6 +210,8 @@ impl Expected {
             assert!(last >= *highest, "{when}: {id} used a row id again");
             *highest = last;
         }
+        let depth = Reply::Depth { rows: all, bytes };
+        assert_eq!(execute(&store, vec![Request::Depth]), [Ok(depth)], "{when}");
     }
 
     /// The counters agree with the rows: an inbox limited to what it holds takes nothing, and after its first row has

@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::common::{append, execute, founding, inbox, options, read};
+use crate::common::{append, copy_all, execute, founding, inbox, options, read};
 use commucat_storage::api::{InboxLimits, Reply, StoreError};
 use commucat_storage::embedded::{EmbeddedStore, OpenError};
 use proptest::prelude::*;
@@ -92,19 +92,6 @@ fn copy(from: &Path) -> TempDir {
     let to = tempfile::tempdir().unwrap();
     copy_all(from, to.path());
     to
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            fs::create_dir(&target).unwrap();
-            copy_all(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), &target).unwrap();
-        }
-    }
 }
 
 #[test]

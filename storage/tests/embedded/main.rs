@@ -4,5 +4,6 @@ mod common;
 mod conformance;
 mod crash;
 mod damage;
+mod format;
 mod model;
 mod pool;

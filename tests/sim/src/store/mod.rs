@@ -1,15 +1,17 @@
 //! The fake store behind `storage::api`: every shard has a bounded port, every device a queue in it, and each queue
 //! commits and answers at its own pace. So requests about one device keep their order, and nothing else does.
 //!
-//! Invariant: an effect is in the model before its answer is planned; a crash keeps the model, some of what was waiting
-//! (a prefix of each queue), and no answer.
+//! Invariant: an effect is in the model before its answer is planned; a crash keeps the model but for what nobody waits
+//! for the disk with, some of what was waiting (a prefix of each queue), and no answer.
 
+mod accounts;
+mod groups;
 mod model;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use commucat_proto::DeviceId;
-use commucat_storage::api::{AccountRequest, Completion, Request, StoreError, Submission};
+use commucat_storage::api::{AccountRequest, Completion, GroupRequest, Request, StoreError, Submission};
 
 pub(crate) use model::Change;
 use model::Model;
@@ -34,13 +36,28 @@ fn subject(request: &Request) -> Subject {
         | Request::AppendOwed { device, .. }
         | Request::ReadInbox { device, .. }
         | Request::Delivered { device, .. } => Subject::Device(device.clone()),
-        Request::Account(AccountRequest::OpenSession { device, .. } | AccountRequest::RevokeDevice { device, .. }) => {
-            Subject::Device(device.clone())
-        }
         Request::UpdateProfile { profile } => Subject::Other(profile.id.as_str().to_owned()),
-        Request::Account(_) | Request::Group(_) | Request::Presence(_) | Request::Depth | Request::Probe => {
-            Subject::Other(String::new())
-        }
+        Request::Account(request) => account_subject(request),
+        Request::Group(
+            GroupRequest::Create { group, .. } | GroupRequest::Load { group } | GroupRequest::Invite { group, .. },
+        ) => Subject::Other(format!("group {group}")),
+        Request::Presence(_) => Subject::Other("presence".to_owned()),
+        Request::Depth | Request::Probe => Subject::Other(String::new()),
+    }
+}
+
+fn account_subject(request: &AccountRequest) -> Subject {
+    match request {
+        AccountRequest::OpenSession { device, .. }
+        | AccountRequest::JoinProfile { device, .. }
+        | AccountRequest::RevokeDevice { device, .. }
+        | AccountRequest::RotateKey { device, .. }
+        | AccountRequest::ClaimPairing { device, .. } => Subject::Device(device.clone()),
+        AccountRequest::OfferPairing(offer) => Subject::Device(offer.issuer.clone()),
+        AccountRequest::FindSession { .. } => Subject::Other("sessions".to_owned()),
+        AccountRequest::ListDevices { user }
+        | AccountRequest::Friends { user }
+        | AccountRequest::PutFriends { user, .. } => Subject::Other(user.as_str().to_owned()),
     }
 }
 
@@ -180,6 +197,7 @@ impl Store {
                 let _ = self.model.apply(&submission.request, changes);
             }
         }
+        self.model.crash(&mut self.dice);
         self.names.clear();
         self.in_port.clear();
         self.era += 1;

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use commucat_proto::{DeviceId, Handle, UserId};
+use commucat_proto::{DeviceId, GroupId, Handle, UserId};
 use commucat_storage::api::{
-    AccountRequest, Device, Envelope, InboxLimits, Profile, Reply, Request, RowId, StoreError, Wall,
+    Device, Envelope, Friend, GroupRoster, InboxLimits, PresenceEntry, Profile, Reply, Request, RowId, Selector,
+    StoreError, Wall,
 };
+
+use super::accounts::{Code, Session};
+use crate::dice::Dice;
 
 /// What a request changed, for the checkers.
 #[derive(Clone, Debug)]
@@ -14,7 +18,7 @@ pub(crate) enum Change {
     Appended { device: DeviceId, payload: bytes::Bytes },
     /// A row is gone because it was delivered.
     Forgotten { device: DeviceId, payload: bytes::Bytes },
-    /// A row is gone because its time was over.
+    /// A row is gone because its time was over, or its device's.
     Expired { device: DeviceId, payload: bytes::Bytes },
 }
 
@@ -27,11 +31,26 @@ struct Inbox {
     offset: RowId,
 }
 
+/// A device.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) static_key: [u8; 32],
+    pub(super) user: UserId,
+    pub(super) created_at: Wall,
+    pub(super) revoked_at: Option<Wall>,
+}
+
 /// The tables.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
-    devices: BTreeMap<DeviceId, Device>,
-    profiles: BTreeMap<UserId, Profile>,
+    pub(super) devices: BTreeMap<DeviceId, Known>,
+    pub(super) profiles: BTreeMap<UserId, Profile>,
+    /// In the order of opening.
+    pub(super) sessions: Vec<Session>,
+    pub(super) codes: BTreeMap<Selector, Code>,
+    pub(super) friends: BTreeMap<UserId, Vec<Friend>>,
+    pub(super) groups: BTreeMap<GroupId, GroupRoster>,
+    pub(super) presence: BTreeMap<DeviceId, PresenceEntry>,
     handles: BTreeMap<Handle, UserId>,
     inboxes: BTreeMap<DeviceId, Inbox>,
     limits: InboxLimits,
@@ -53,8 +72,8 @@ impl Model {
                 device,
                 static_key,
                 profile,
-                ..
-            } => self.found(device, *static_key, profile),
+                at,
+            } => self.found(device, *static_key, profile, *at),
             Request::UpdateProfile { profile } => Ok(self.update(profile)),
             Request::Append { device, envelope } => self.append(device, envelope, changes),
             Request::AppendOwed { device, envelopes } => self.append_owed(device, envelopes, changes),
@@ -67,30 +86,35 @@ impl Model {
             } => Ok(self.read(device, *after, *max_rows, *max_bytes, *now, changes)),
             Request::Delivered { device, upto } => Ok(self.delivered(device, *upto, changes)),
             Request::Probe => Ok(Reply::Done),
-            Request::Account(AccountRequest::OpenSession { device, .. }) => self.open_session(device),
-            Request::Account(AccountRequest::RevokeDevice { device, .. }) => self.revoke(device),
-            Request::Account(_) | Request::Group(_) | Request::Presence(_) | Request::Depth => {
-                Err(StoreError::Unavailable("the model does not keep this".to_owned()))
-            }
+            Request::Account(request) => self.account(request, changes),
+            Request::Group(request) => self.group(request),
+            Request::Presence(request) => Ok(self.presence(request)),
+            Request::Depth => Ok(Reply::Depth {
+                rows: self.inboxes.values().map(|inbox| inbox.rows.len() as u64).sum(),
+                bytes: self.inboxes.values().map(|inbox| inbox.bytes).sum(),
+            }),
         }
     }
 
     fn lookup(&self, device: &DeviceId, user: Option<&UserId>, handle: Option<&Handle>) -> Reply {
         Reply::Found {
-            device: self.devices.get(device).map(|known| {
-                let user = self
-                    .profiles
-                    .get(&known.user.id)
-                    .cloned()
-                    .unwrap_or_else(|| known.user.clone());
-                Device { user, ..known.clone() }
+            device: self.devices.get(device).map(|known| Device {
+                static_key: known.static_key,
+                user: self.profiles[&known.user].clone(),
+                revoked: known.revoked_at.is_some(),
             }),
             user: user.and_then(|id| self.profiles.get(id)).cloned(),
             handle_taken: handle.is_some_and(|handle| self.handles.contains_key(handle)),
         }
     }
 
-    fn found(&mut self, device: &DeviceId, static_key: [u8; 32], profile: &Profile) -> Result<Reply, StoreError> {
+    fn found(
+        &mut self,
+        device: &DeviceId,
+        static_key: [u8; 32],
+        profile: &Profile,
+        at: Wall,
+    ) -> Result<Reply, StoreError> {
         if self.devices.contains_key(device) {
             return Err(StoreError::DeviceExists);
         }
@@ -99,29 +123,36 @@ impl Model {
         }
         self.handles.insert(profile.handle.clone(), profile.id.clone());
         self.profiles.insert(profile.id.clone(), profile.clone());
-        self.devices.insert(
-            device.clone(),
-            Device {
-                static_key,
-                user: profile.clone(),
-                revoked: false,
-            },
-        );
+        self.add(device, static_key, &profile.id, at);
         Ok(Reply::Done)
     }
 
-    fn open_session(&self, device: &DeviceId) -> Result<Reply, StoreError> {
-        match self.devices.get(device) {
-            None => Err(StoreError::UnknownDevice),
-            Some(known) if known.revoked => Err(StoreError::DeviceRevoked),
-            Some(_) => Ok(Reply::Done),
+    pub(super) fn add(&mut self, device: &DeviceId, static_key: [u8; 32], user: &UserId, created_at: Wall) {
+        let known = Known {
+            static_key,
+            user: user.clone(),
+            created_at,
+            revoked_at: None,
+        };
+        self.devices.insert(device.clone(), known);
+    }
+
+    /// Whether there is such a device and it has not been revoked.
+    fn has_inbox(&self, device: &DeviceId) -> bool {
+        self.devices.get(device).is_some_and(|known| known.revoked_at.is_none())
+    }
+
+    /// A revoked device's rows are gone.
+    pub(super) fn drop_inbox(&mut self, device: &DeviceId, changes: &mut Vec<Change>) {
+        if let Some(inbox) = self.inboxes.get_mut(device) {
+            inbox.expire(device, Wall(u64::MAX), changes);
         }
     }
 
-    fn revoke(&mut self, device: &DeviceId) -> Result<Reply, StoreError> {
-        let known = self.devices.get_mut(device).ok_or(StoreError::UnknownDevice)?;
-        known.revoked = true;
-        Ok(Reply::Done)
+    /// The process is gone, and with it what was never on a disk: presence, and of the sessions any.
+    pub(crate) fn crash(&mut self, dice: &mut Dice) {
+        self.presence.clear();
+        self.sessions.retain(|_| dice.below(2) == 0);
     }
 
     fn update(&mut self, profile: &Profile) -> Reply {
@@ -135,7 +166,7 @@ impl Model {
         envelope: &Envelope,
         changes: &mut Vec<Change>,
     ) -> Result<Reply, StoreError> {
-        if !self.devices.contains_key(device) {
+        if !self.has_inbox(device) {
             return Err(StoreError::UnknownDevice);
         }
         let inbox = self.inboxes.entry(device.clone()).or_default();
@@ -153,7 +184,7 @@ impl Model {
         envelopes: &[Envelope],
         changes: &mut Vec<Change>,
     ) -> Result<Reply, StoreError> {
-        if !self.devices.contains_key(device) {
+        if !self.has_inbox(device) {
             return Err(StoreError::UnknownDevice);
         }
         let inbox = self.inboxes.entry(device.clone()).or_default();
