@@ -146,7 +146,7 @@ fn fields(source: &str, name: &str) -> Vec<String> {
 fn every_limit_can_be_configured() {
     let shard = read("shard/src/limits.rs");
     let frame = read("codec/src/limits.rs");
-    let inbox = read("storage/src/api.rs");
+    let inbox = read("storage/src/api/mod.rs");
     let mut keys: Vec<String> = fields(&shard, "Limits")
         .into_iter()
         .filter(|field| field != "frame")

@@ -184,7 +184,7 @@ pub(super) static KEYS: &[Key] = &[
     ),
     time!(
         "certificate_ttl",
-        HOUR,
+        SECOND,
         YEAR,
         pairing.certificate_ttl,
         "How long the certificate of a paired device is good."

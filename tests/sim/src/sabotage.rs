@@ -20,11 +20,13 @@ pub enum Sabotage {
     RingLosesByte,
     /// The kernel reports a send as done when half of it was taken.
     RingSendsHalf,
+    /// A revocation is answered, and no shard was told.
+    ShardsUntold,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::MeshDropsFrame,
         Self::MeshReorders,
         Self::MeshRepeatsFrame,
@@ -33,5 +35,6 @@ impl Sabotage {
         Self::StoreAnswersEarly,
         Self::RingLosesByte,
         Self::RingSendsHalf,
+        Self::ShardsUntold,
     ];
 }

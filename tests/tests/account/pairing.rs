@@ -172,14 +172,23 @@ fn the_certificate_of_a_paired_device_holds_in_hello_and_no_other_does() {
 
 #[test]
 fn an_expired_certificate_is_refused_and_the_device_comes_in_without_it() {
-    let stage = Stage::new("certificate_ttl = \"1h\"\n");
+    let stage = Stage::new("certificate_ttl = \"1s\"\n");
     let owner = Person::new(&stage, "owner", BOTH[0]);
     let offer = owner.account().pair(None).unwrap();
     let paired = claim(&endpoint(&stage), &options(), &offer.pair_code, None, None).unwrap();
     let certificate = &paired.device_certificate;
-    assert_eq!(certificate.expires_at - certificate.issued_at, 3600);
-    assert!(verify(certificate, &paired.device_ca_public.0, certificate.expires_at).is_err());
-    let _ = Person::of(&stage, device(&paired), BOTH[1]);
+    assert_eq!(certificate.expires_at - certificate.issued_at, 1);
+    std::thread::sleep(Duration::from_millis(1100));
+    let phone = device(&paired);
+    let mut tunnel = Tunnel::open(&stage, BOTH[0]);
+    let _ = tunnel.hello(&stage, &phone, Pattern::Xk, |hello| {
+        hello["device_public"] = json!(hex::encode(paired.public_key.0));
+        hello["device_certificate"] = serde_json::to_value(certificate).unwrap();
+    });
+    let (_, problem) = tunnel.error();
+    assert_eq!(problem["status"], 403, "{problem}");
+    assert_eq!(problem["detail"], "device_certificate has expired");
+    assert_eq!(Person::of(&stage, phone, BOTH[1]).user, owner.user);
     stage.end();
 }
 

@@ -6,6 +6,7 @@ mod kept;
 mod left;
 mod order;
 mod refused;
+mod revoked;
 mod roster;
 mod sequences;
 mod sessions;
@@ -100,6 +101,7 @@ impl Checkers {
                 Box::new(refused::Refused::default()),
                 Box::new(sequences::Sequences::default()),
                 Box::new(sessions::Sessions::default()),
+                Box::new(revoked::Revoked::default()),
             ],
             kept: kept::Kept::default(),
             bytes: bytes::Bytes::new(&weather.limits, frame, usize::from(weather.devices)),

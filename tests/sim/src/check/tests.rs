@@ -392,3 +392,32 @@ fn a_queue_must_not_outgrow_its_limit_and_nothing_must_be_left() {
         "bytes"
     );
 }
+
+#[test]
+fn a_revoked_device_must_not_be_given_a_frame_or_become_ready() {
+    let ready = wire(FrameType::Ack, 0, 3, Body::Ready);
+    let frame = wire(
+        FrameType::Msg,
+        5,
+        3,
+        Body::Marked {
+            key: key(1),
+            kind: FrameType::Msg,
+        },
+    );
+    for frame in [ready, frame] {
+        let given = |checkers: &mut Checkers| {
+            checkers.hear(&Fact::Emitted {
+                session: BOB,
+                frame: &frame,
+            })
+        };
+        let mut checkers = story();
+        tell(&mut checkers, Fact::Revoking { device: DeviceNo(1) });
+        assert!(given(&mut checkers).is_ok(), "it is not revoked yet");
+        let mut checkers = story();
+        tell(&mut checkers, Fact::Revoked { device: DeviceNo(1) });
+        let seen = given(&mut checkers).unwrap_err();
+        assert_eq!(seen.checker, "revoked");
+    }
+}

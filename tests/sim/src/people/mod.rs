@@ -31,6 +31,10 @@ pub(crate) struct Person {
     sessions: Vec<SessionNo>,
     /// An act is planned.
     planned: bool,
+    /// Somebody has asked for its device to be revoked.
+    may_be_revoked: bool,
+    /// It has been told that it is.
+    revoked: bool,
 }
 
 /// What people are allowed to do.
@@ -68,6 +72,8 @@ impl People {
                 hostile: no >= devices - hostile.min(devices - 2),
                 sessions: Vec::new(),
                 planned: true,
+                may_be_revoked: false,
+                revoked: false,
             })
             .collect();
         for no in 0..devices {
@@ -85,6 +91,11 @@ impl People {
             mood: Mood::Lively,
             dice,
         }
+    }
+
+    /// Somebody has asked for this device to be revoked.
+    pub(crate) fn may_be_revoked(&mut self, device: DeviceNo) {
+        self.person(device).may_be_revoked = true;
     }
 
     fn person(&mut self, device: DeviceNo) -> &mut Person {
@@ -251,7 +262,12 @@ impl People {
         };
         session.finished = true;
         ground.ring.finish(no, &ground.weather, &mut ground.agenda);
-        let hostile = self.persons[usize::from(session.device.0)].hostile;
+        let person = &mut self.persons[usize::from(session.device.0)];
+        if person.may_be_revoked && problem.starts_with("Device Revoked (403)") {
+            person.revoked = true;
+            return Ok(());
+        }
+        let hostile = person.hostile;
         if hostile || session.tampered || client::excusable(problem) {
             return Ok(());
         }
@@ -302,9 +318,12 @@ impl People {
 
     /// Whether the device wants to be connected.
     fn awake(&self, device: DeviceNo) -> bool {
+        let revoked = self.persons[usize::from(device.0)].revoked;
         match self.mood {
-            Mood::Lively | Mood::Listening => true,
-            Mood::HalfListening => device.0.is_multiple_of(2),
+            // Who was revoked goes on knocking.
+            Mood::Lively => true,
+            Mood::Listening => !revoked,
+            Mood::HalfListening => !revoked && device.0.is_multiple_of(2),
             Mood::Leaving => false,
         }
     }
