@@ -263,8 +263,9 @@ impl People {
         session.finished = true;
         ground.ring.finish(no, &ground.weather, &mut ground.agenda);
         let person = &mut self.persons[usize::from(session.device.0)];
-        if person.may_be_revoked && problem.starts_with("Device Revoked (403)") {
-            person.revoked = true;
+        person.revoked |= person.may_be_revoked && problem.starts_with("Device Revoked (403)");
+        // Whatever else it hears: it may have been on its way out already.
+        if person.revoked {
             return Ok(());
         }
         let hostile = person.hostile;
