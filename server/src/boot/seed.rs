@@ -26,7 +26,7 @@ pub(super) fn seed(path: &Path, entropy: &mut dyn Entropy) -> Result<Zeroizing<[
     entropy.fill(&mut *seed);
     let mut text = Zeroizing::new(vec![b'\n'; 65]);
     // 32 bytes are 64 digits, and the last byte stays the end of the line.
-    if hex::encode_to_slice(&*seed, &mut text[..64]).is_ok() {
+    if hex::encode_to_slice(seed.as_slice(), &mut text[..64]).is_ok() {
         create_private(path, &text)?;
     }
     Ok(seed)

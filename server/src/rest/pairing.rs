@@ -169,7 +169,7 @@ async fn offer(
         issued_at: rfc3339(issued_at),
         expires_at,
         ttl: ttl.as_secs(),
-        device_seed: Zeroizing::new(hex::encode(&*code.device_seed(&site.authority.seed_key))),
+        device_seed: Zeroizing::new(hex::encode(code.device_seed(&site.authority.seed_key).as_slice())),
         issuer_device_id: bearer.device,
         device_ca_public: site.authority.public(),
     }))
@@ -279,7 +279,7 @@ fn keys(code: &Code, brought: Option<HexKey>, seed_key: &Zeroizing<[u8; 32]>) ->
     }
     let seed = code.device_seed(seed_key);
     let (_, public) = device_keys(&seed);
-    let text = Zeroizing::new(hex::encode(&*seed));
+    let text = Zeroizing::new(hex::encode(seed.as_slice()));
     let told = Keys {
         private_key: Some(text.clone()),
         public_key: hex::encode(public),
