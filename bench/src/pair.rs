@@ -5,7 +5,6 @@
 //! stands; so a counter around these counts the relay and not the clients.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use commucat_client::{Config, Connection, Event, HttpVersion, StaticKey};
 use commucat_crypto::{DEFAULT_PROLOGUE, Entropy};
@@ -13,7 +12,7 @@ use commucat_proto::control::Join;
 use commucat_proto::{ChannelId, DeviceId, FrameType};
 use commucat_shard::Shard;
 use commucat_shard::clock::{Moment, Now, Wall};
-use commucat_shard::config::{Policy, ShardConfig};
+use commucat_shard::config::{NoiseKeys, Policy, ShardConfig};
 use commucat_shard::counters::Counters;
 use commucat_shard::effect::Effects;
 use commucat_shard::input::{ConnId, Input, Listener};
@@ -305,7 +304,7 @@ fn shard_config(noise_key: StaticKey) -> ShardConfig {
         id: ShardId(0),
         shards: 1,
         tls: None,
-        noise_key: Arc::new(noise_key),
+        noise: NoiseKeys::only(noise_key),
         prologue: DEFAULT_PROLOGUE.into(),
         domain: "relay.example".into(),
         device_ca: None,

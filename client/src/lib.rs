@@ -18,6 +18,7 @@ pub mod event;
 pub mod http;
 mod http1;
 mod http2;
+pub mod keys;
 pub mod limits;
 pub mod link;
 pub mod session;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use commucat_client::ClientError;
 use commucat_client::blocking::DriverError;
+use commucat_client::keys::KeyFileError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub(crate) enum LoadError {
         /// What is wrong with it.
         what: String,
     },
+    /// A device's key file.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
     /// The operating system said no.
     #[error("cannot {doing}: {source}")]
     Io {

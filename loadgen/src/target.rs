@@ -1,6 +1,5 @@
 //! From the command line to a relay that can be connected to: certificates, Noise key, HTTP version.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use commucat_client::blocking::{Options, server_info, tls_for};
@@ -10,9 +9,6 @@ use commucat_proto::DeviceId;
 
 use crate::cli::Reach;
 use crate::error::LoadError;
-
-/// Where a relay started in this directory keeps the certificate it made for itself.
-const DEVELOPMENT_CERTIFICATE: &str = "commucat-data/tls/cert.pem";
 
 /// Everything that all sessions of a command share.
 #[derive(Clone, Debug)]
@@ -29,7 +25,7 @@ impl Target {
     /// Finds out what is needed, asking the relay for its Noise key unless one was given.
     pub(crate) fn find(reach: &Reach) -> Result<Self, LoadError> {
         let options = Options {
-            trust: trust(reach),
+            trust: Trust::choose(&reach.url, reach.ca.as_deref(), reach.insecure),
             ..Options::default()
         };
         let server = match reach.server_key {
@@ -56,17 +52,5 @@ impl Target {
         config.authority = self.endpoint.authority();
         config.secure = self.endpoint.secure;
         config
-    }
-}
-
-fn trust(reach: &Reach) -> Trust {
-    let development = || {
-        let path = Path::new(DEVELOPMENT_CERTIFICATE);
-        (reach.url.is_loopback() && path.is_file()).then(|| Trust::File(PathBuf::from(path)))
-    };
-    match &reach.ca {
-        _ if reach.insecure => Trust::Insecure,
-        Some(path) => Trust::File(path.clone()),
-        None => development().unwrap_or_default(),
     }
 }

@@ -4,6 +4,7 @@
 //! is where its time goes. What a frame means is none of this package's business: that is `commucat-shard`.
 
 pub mod boot;
+pub mod cli;
 pub mod config;
 pub mod core_loop;
 pub mod rest;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use commucat_crypto::StaticKey;
+use commucat_storage::api::Wall;
 use rustls::ServerConfig;
 
 use crate::limits::Limits;
@@ -18,8 +19,8 @@ pub struct ShardConfig {
     pub shards: u16,
     /// For connections of the TLS listener; without it they are closed.
     pub tls: Option<Arc<ServerConfig>>,
-    /// The Noise static key.
-    pub noise_key: Arc<StaticKey>,
+    /// The Noise static keys at the start; `Input::Keys` changes them.
+    pub noise: NoiseKeys,
     /// The Noise prologue, `commucat` by default.
     pub prologue: Arc<[u8]>,
     /// This server's domain: `device@domain` is a local device.
@@ -32,6 +33,33 @@ pub struct ShardConfig {
     pub policy: Policy,
     /// The bounds.
     pub limits: Limits,
+}
+
+/// The Noise static keys that this server answers to. After a rotation both work until clients have learned of the new
+/// one; each is told the key that it has used.
+#[derive(Clone, Debug)]
+pub struct NoiseKeys {
+    /// The one to use.
+    pub current: Arc<StaticKey>,
+    /// The one before, and when it ends.
+    pub previous: Option<(Arc<StaticKey>, Wall)>,
+}
+
+impl NoiseKeys {
+    /// A key that was never rotated.
+    #[must_use]
+    pub fn only(key: StaticKey) -> Self {
+        Self {
+            current: Arc::new(key),
+            previous: None,
+        }
+    }
+
+    /// Those that work at this moment, the one to use first.
+    pub fn valid(&self, at: Wall) -> impl Iterator<Item = &Arc<StaticKey>> {
+        let previous = self.previous.as_ref().filter(|(_, until)| at < *until);
+        std::iter::once(&self.current).chain(previous.map(|(key, _)| key))
+    }
 }
 
 /// Who may come in (decisions § 4).

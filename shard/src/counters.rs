@@ -77,6 +77,8 @@ pub struct Counters {
     pub replayed: u64,
     /// Frames dropped, by reason.
     pub dropped: [u64; Drop::ALL.len()],
+    /// Presence entries, or parts of a round of them, that the store did not take.
+    pub presence_lost: u64,
     /// Times a sender had to wait.
     pub stalls: u64,
     /// Sends asked of the driver.

@@ -10,6 +10,8 @@
 //! A new session begins *holding*: replay on connect is the same thing as recovery from a full queue, and a live frame
 //! that arrives during the replay waits behind it (decisions § 8).
 
+use std::sync::Arc;
+
 use commucat_proto::Title;
 use commucat_storage::api::RowId;
 
@@ -258,10 +260,10 @@ impl Shard {
             } = *attaching;
             tunnel.state = State::Ready(Box::new(Ready {
                 agreed,
-                ..Ready::new(device, key, epoch, profile.clone())
+                ..Ready::new(device, key, epoch, Arc::clone(&profile))
             }));
             self.attached.insert(key, (id, epoch));
-            self.greet(&mut tunnel, profile);
+            self.greet(&mut tunnel, &profile);
         }
         self.tunnels.put(tunnel);
         self.fetch(id);

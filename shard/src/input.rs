@@ -6,6 +6,7 @@ use bytes::Bytes;
 use commucat_proto::DeviceId;
 use commucat_storage::api::Completion;
 
+use crate::config::NoiseKeys;
 use crate::mesh::message::{Batch, ShardId};
 
 /// One accepted connection: the driver's slot and how often that slot has been used. A late event of an earlier
@@ -112,6 +113,8 @@ pub enum Input<'a> {
     },
     /// When this returns, what it decides holds here.
     Command(Command),
+    /// The operator has rotated the Noise static key; handshakes that have begun go on with the one they began with.
+    Keys(NoiseKeys),
     /// `deadline()` has passed.
     Expired,
     /// The operator wants the process to end: refuse the new, flush what is owed, store the rest.

@@ -47,7 +47,7 @@ use std::sync::Arc;
 use commucat_crypto::Entropy;
 
 use crate::clock::{Moment, Now};
-use crate::config::ShardConfig;
+use crate::config::{NoiseKeys, ShardConfig};
 use crate::conn::Conns;
 use crate::counters::{Counters, Gauges};
 use crate::directory::Directory;
@@ -67,6 +67,7 @@ use crate::tunnel::{Phase, Tunnel, Tunnels};
 /// One core's relay.
 pub struct Shard {
     config: Arc<ShardConfig>,
+    noise: NoiseKeys,
     entropy: Box<dyn Entropy>,
     /// When the current call happens.
     at: Moment,
@@ -134,6 +135,7 @@ impl Shard {
         Self {
             relay_ttl_ms: u64::try_from(config.limits.relay_ttl.as_millis()).unwrap_or(u64::MAX),
             mesh: Outgoing::new(config.shards),
+            noise: config.noise.clone(),
             config: Arc::new(config),
             entropy,
             at: Moment::default(),
@@ -174,6 +176,7 @@ impl Shard {
             Input::Stored(completion) => self.stored(completion),
             Input::Answered { call, response } => self.answered(call, response),
             Input::Command(command) => self.command(&command),
+            Input::Keys(keys) => self.noise = keys,
             Input::Expired => self.expired(),
             Input::Drain => self.drain(),
         }
@@ -298,7 +301,8 @@ impl Shard {
             Message::Subscribe { device } => self.home_subscribe(from, device),
             Message::Unsubscribe { device } => self.home_unsubscribe(from, *device),
             Message::Located { device, at } => self.located(*device, *at),
-            Message::Attach { device, tunnel } => self.home_attach(from, device, *tunnel),
+            Message::Attach { device, tunnel, user } => self.home_attach(from, device, *tunnel, user),
+            Message::Said { device, tunnel, state } => self.home_said(*device, *tunnel, state),
             Message::Attached { device, tunnel, epoch } => self.attached(*device, *tunnel, *epoch),
             Message::Evict { tunnel } => self.evicted(*tunnel),
             Message::Detached { device, tunnel } => self.home_detached(from, *device, *tunnel),
@@ -353,6 +357,7 @@ impl Shard {
                 Owner::Conn(id) => self.conn_expired(id),
                 Owner::Tunnel(id) => self.tunnel_expired(id),
                 Owner::Home(key) => self.home_expired(key),
+                Owner::Presence => self.presence_round(),
                 Owner::Slim => self.slim(),
                 Owner::Drain => self.drain_expired(),
             }

@@ -52,6 +52,8 @@ pub struct Limits {
     pub unparsed_bytes: usize,
     /// The same sum over all sessions of the shard.
     pub shard_unparsed_bytes: usize,
+    /// How long what is known of a device's presence holds unless it is said again; a connected one's is.
+    pub presence_ttl: Duration,
     /// How long a frame waits in an inbox (`relay_ttl`).
     pub relay_ttl: Duration,
     /// Rows one replay step reads.
@@ -85,6 +87,7 @@ impl Default for Limits {
             inflight_bytes: 64 << 20,
             unparsed_bytes: (16 << 20) + (4 << 20),
             shard_unparsed_bytes: 512 << 20,
+            presence_ttl: Duration::from_secs(120),
             relay_ttl: Duration::from_secs(24 * 3600),
             replay_rows: 512,
             store_retry: Duration::from_millis(250),

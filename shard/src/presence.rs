@@ -25,7 +25,7 @@ use crate::session::{Next, State};
 use crate::tunnel::Tunnel;
 
 pub(crate) const ONLINE: &str = "online";
-const OFFLINE: &str = "offline";
+pub(crate) const OFFLINE: &str = "offline";
 
 impl Shard {
     /// A session has joined `channel`.
@@ -61,6 +61,14 @@ impl Shard {
         }
         ready.presence = update.state.unwrap_or_else(|| Text::cut(ONLINE));
         let ready = &*ready;
+        self.mesh.push(
+            ready.key.home(self.config.shards),
+            Message::Said {
+                device: ready.key,
+                tunnel: tunnel.id,
+                state: ready.presence.clone(),
+            },
+        );
         self.announce(ready, frame.channel, ready.presence.clone(), None, Occasion::Said);
         self.acknowledge(tunnel, frame.channel, frame.sequence);
         Next::Go

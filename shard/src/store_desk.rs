@@ -27,6 +27,8 @@ pub(crate) enum Waiting {
     },
     /// Rows for an attached device.
     Read { device: DeviceKey, epoch: Epoch },
+    /// What was said of who is there: said again soon enough, if it was lost.
+    Presence,
     /// Nobody.
     Nothing,
 }
@@ -60,6 +62,7 @@ impl Shard {
             Some(Waiting::Open(tunnel)) => self.opened(tunnel, &outcome),
             Some(Waiting::Append { device, receipt }) => self.home_appended(device, receipt, &outcome),
             Some(Waiting::Read { device, epoch }) => self.home_read(device, epoch, outcome),
+            Some(Waiting::Presence) => self.counters.presence_lost += u64::from(outcome.is_err()),
             Some(Waiting::Nothing) => {
                 if let Err(error) = outcome {
                     tracing::warn!(%error, "delivered rows could not be deleted; they may be replayed once more");

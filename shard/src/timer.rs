@@ -14,6 +14,7 @@ pub(crate) enum Owner {
     Conn(ConnId),
     Tunnel(TunnelId),
     Home(DeviceKey),
+    Presence,
     Slim,
     Drain,
 }

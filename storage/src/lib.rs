@@ -1,4 +1,4 @@
-//! What the relay keeps: devices, profiles and the inboxes of devices that are away.
+//! What the relay keeps: people with their devices, groups, who is there, and the inboxes of devices that are away.
 //!
 //! ```text
 //!  shard thread                 pool                                store
@@ -8,7 +8,7 @@
 //!
 //! [`api`] is all that a shard knows. [`Store`] is what a store has to be; [`embedded`] is the one that needs no
 //! set-up. [`port`] and [`pool`] carry requests between the two without either waiting for the other. Invariant of the
-//! whole: an answer is given only when its effect survives a power cut.
+//! whole: an answer is given only when its effect survives a power cut, unless its request says that nobody waits for that.
 
 pub mod api;
 #[cfg(feature = "embedded")]

@@ -6,9 +6,10 @@ use crate::api::{Reply, Request, StoreError, Wall};
 
 /// A store: the embedded one, PostgreSQL, or the simulator's.
 ///
-/// Invariant: the answers stand in the order of the requests, and each is given only when it is durable. Requests of one
-/// batch that name the same device take effect in their order; a batch takes effect after those answered before it.
-/// Each request happens wholly or not at all. After [`StoreError::Unavailable`] it may have happened or not.
+/// Invariant: the answers stand in the order of the requests, and each is given only when it is durable, unless its
+/// request says otherwise. Requests of one batch that name the same device take effect in their order; a batch takes
+/// effect after those answered before it. Each request happens wholly or not at all. After [`StoreError::Unavailable`] it
+/// may have happened or not.
 pub trait Store: Send + Sync + 'static {
     /// Carries out a batch: one commit for all of it.
     fn execute(&self, batch: Vec<Request>) -> impl Future<Output = Vec<Result<Reply, StoreError>>> + Send;

@@ -63,17 +63,34 @@ impl Home {
     /// Runs the server until it ends by itself.
     #[must_use]
     pub fn run(&self, flags: &[&str], environment: &[(&str, &str)]) -> Ended {
-        let output = command(self.path())
-            .args(flags)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        Ended {
+        Ended::of(command(self.path()).args(flags).envs(environment.iter().copied()))
+    }
+
+    /// Runs `commucat-cli`, which was built beside the server.
+    #[must_use]
+    pub fn cli(&self, arguments: &[&str]) -> Ended {
+        let program = binary().with_file_name("commucat-cli");
+        Ended::of(clean(&program, self.path()).args(arguments))
+    }
+}
+
+impl Ended {
+    fn of(command: &mut Command) -> Self {
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        Self {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+
+    /// What it printed, as JSON.
+    ///
+    /// # Panics
+    /// When it is not one object.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
@@ -211,17 +228,23 @@ fn keep(mut from: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHa
     })
 }
 
-/// The server's binary as a command in `folder`, without this process's own settings.
+/// The server's binary as a command in `folder`.
 fn command(folder: &Path) -> Command {
-    let mut command = Command::new(binary());
+    let mut command = clean(binary(), folder);
+    // Resident memory is then what is used, and not what a huge page rounds it up to by chance.
+    command.env("MIMALLOC_ALLOW_THP", "0");
+    command
+}
+
+/// `program` in `folder`, without this process's own settings.
+fn clean(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(folder);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("COMMUCAT_") {
             command.env_remove(name);
         }
     }
-    // Resident memory is then what is used, and not what a huge page rounds it up to by chance.
-    command.env("MIMALLOC_ALLOW_THP", "0");
     command
 }
 

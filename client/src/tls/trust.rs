@@ -10,6 +10,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::insecure::AcceptAnyCertificate;
+use crate::endpoint::Endpoint;
 use crate::http::HttpVersion;
 
 /// Whom to believe.
@@ -22,6 +23,25 @@ pub enum Trust {
     File(PathBuf),
     /// Anybody. See the warning in `tls/insecure.rs`.
     Insecure,
+}
+
+/// Where a relay that was started in the current folder keeps the certificate it made for itself.
+const DEVELOPMENT_CERTIFICATE: &str = "commucat-data/tls/cert.pem";
+
+impl Trust {
+    /// What a command line's `--ca FILE` and `--insecure` mean for `endpoint`. With neither, a relay on this host may show
+    /// the development certificate that lies where a relay started in this folder keeps it.
+    #[must_use]
+    pub fn choose(endpoint: &Endpoint, ca: Option<&Path>, insecure: bool) -> Self {
+        match ca {
+            _ if insecure => Self::Insecure,
+            Some(path) => Self::File(path.to_owned()),
+            None if endpoint.is_loopback() && Path::new(DEVELOPMENT_CERTIFICATE).is_file() => {
+                Self::File(PathBuf::from(DEVELOPMENT_CERTIFICATE))
+            }
+            None => Self::System,
+        }
+    }
 }
 
 /// Why no configuration came of it.

@@ -12,12 +12,12 @@
 mod conversation;
 mod envelope;
 mod input;
-mod keys;
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use commucat_client::blocking::{Client, DriverError};
+use commucat_client::keys;
 use commucat_client::{Connection, Incoming, OsEntropy, StaticKey};
 use commucat_proto::Title;
 use commucat_proto::control::Problem;

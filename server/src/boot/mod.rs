@@ -3,14 +3,15 @@
 //! Called once by `run`; on a second start everything is found and nothing is made.
 
 pub mod entropy;
+pub mod federation;
 mod files;
-mod noise;
+pub mod noise;
 mod seed;
 pub mod tls;
 
 use std::sync::Arc;
 
-use commucat_crypto::StaticKey;
+use commucat_shard::config::NoiseKeys;
 use commucat_storage::embedded::{EmbeddedStore, OpenError};
 use rustls::ServerConfig;
 use zeroize::Zeroizing;
@@ -44,10 +45,12 @@ pub enum BootError {
 pub struct Booted {
     /// Settings of TLS connections.
     pub tls: Arc<ServerConfig>,
-    /// The Noise static key.
-    pub noise_key: Arc<StaticKey>,
+    /// The Noise static keys.
+    pub noise: NoiseKeys,
     /// The Ed25519 seed of the device authority.
     pub device_ca: Zeroizing<[u8; 32]>,
+    /// The key of this server's events to its peers, hex.
+    pub federation_public: String,
     /// What outlives the process.
     pub store: EmbeddedStore,
 }
@@ -61,13 +64,15 @@ pub fn boot(config: &Config) -> Result<Booted, BootError> {
     // First, because it is locked: a second server on the same folder ends here, before it touches a key.
     let store = EmbeddedStore::open(&config.data, config.store)?;
     let mut entropy = SystemEntropy::new()?;
-    let noise_key = Arc::new(noise::static_key(&config.data.join("noise.key"), &mut entropy)?);
+    let noise = noise::static_keys(&config.data, &mut entropy)?;
     let device_ca = seed::seed(&config.data.join("device-ca.key"), &mut entropy)?;
+    let federation_public = federation::public_key(&config.data, &mut entropy)?;
     let tls = tls::server_config(config)?;
     Ok(Booted {
         tls,
-        noise_key,
+        noise,
         device_ca,
+        federation_public,
         store,
     })
 }

@@ -433,6 +433,13 @@ pub(super) static KEYS: &[Key] = &[
         "The same sum over all sessions of a shard."
     ),
     time!(
+        "limits.presence_ttl",
+        SECOND,
+        HOUR,
+        limits.presence_ttl,
+        "How long a device's presence holds unless it is said again; the relay does so for who is connected."
+    ),
+    time!(
         "limits.relay_ttl",
         SECOND,
         YEAR,

@@ -196,7 +196,9 @@ fn size(text: &str) -> Option<u64> {
     number(text)
 }
 
-fn time(text: &str) -> Option<Duration> {
+/// A duration as people write it: a number with ms, s, m, h or d.
+#[must_use]
+pub fn time(text: &str) -> Option<Duration> {
     for (unit, millis) in TIMES {
         if let Some(count) = text.strip_suffix(unit) {
             return number(count.trim_end())?.checked_mul(millis).map(Duration::from_millis);

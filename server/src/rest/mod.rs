@@ -13,6 +13,7 @@ mod devices;
 mod endpoint;
 mod friends;
 pub mod limit;
+pub mod noise;
 mod openapi;
 mod page;
 pub mod pairing;
@@ -35,6 +36,7 @@ use serde_json::json;
 use commands::Commands;
 use endpoint::{Endpoint, Operation};
 use limit::Limiter;
+use noise::NoiseInfo;
 use openapi::Document;
 use pairing::Authority;
 use problem::Problem;
@@ -59,14 +61,13 @@ pub struct Site {
 }
 
 /// `GET /api/server-info` (decisions, section 10): what a client needs before its first HELLO.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct ServerInfo {
     /// This server's name.
     pub domain: String,
-    /// The Noise key to use, hex.
-    pub noise_public: String,
-    /// Every Noise key that works, the one to use first.
-    pub noise_keys: Vec<String>,
+    /// The Noise keys that work.
+    #[serde(flatten)]
+    pub noise: NoiseInfo,
     /// The authority of device certificates, Ed25519, hex.
     pub device_ca_public: String,
     /// Noise patterns.
@@ -166,8 +167,8 @@ async fn readyz(State(site): State<Site>) -> Response {
     }
 }
 
-async fn server_info(State(site): State<Site>) -> Json<ServerInfo> {
-    Json(ServerInfo::clone(&site.info))
+async fn server_info(State(site): State<Site>) -> Json<Arc<ServerInfo>> {
+    Json(Arc::clone(&site.info))
 }
 
 async fn not_found(uri: Uri) -> Problem {

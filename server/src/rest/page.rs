@@ -14,6 +14,7 @@ pub(super) fn landing(info: &ServerInfo) -> String {
          <p>Its Noise public key is <code>{}</code>.</p>\n\
          <p><a href=\"/api/server-info\">Server information</a> · <a href=\"/healthz\">Health</a> · \
          <a href=\"/readyz\">Readiness</a></p>\n</html>\n",
-        info.domain, info.noise_public
+        info.domain,
+        info.noise.public()
     )
 }

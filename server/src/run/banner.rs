@@ -22,7 +22,7 @@ impl Banner<'_> {
         info!(
             address = %self.address,
             domain = %self.info.domain,
-            noise_public = %self.info.noise_public,
+            noise_public = %self.info.noise.public(),
             data = %self.config.data.display(),
             shards = self.shards,
             "listening"
@@ -33,7 +33,7 @@ impl Banner<'_> {
     pub(super) fn print_json(&self) {
         let object = serde_json::json!({
             "listening": self.url(),
-            "noise_public": self.info.noise_public,
+            "noise_public": self.info.noise.public(),
             "data": self.data(),
             "shards": self.shards,
         });
@@ -63,7 +63,7 @@ impl Banner<'_> {
              cargo run --release --bin loadgen -- chat --device alice --to bob",
             env!("CARGO_PKG_VERSION"),
             self.url(),
-            self.info.noise_public,
+            self.info.noise.public(),
             data.display(),
             self.shards,
             self.url(),

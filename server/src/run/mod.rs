@@ -25,7 +25,7 @@ use commucat_storage::port::{PortLimits, port};
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 
-use crate::boot::{BootError, Booted, boot};
+use crate::boot::{BootError, Booted, boot, noise};
 use crate::config::{Config, LogFormat, SHARDS};
 use crate::core_loop::control::{Control, Phase};
 use crate::core_loop::cores::cores;
@@ -33,6 +33,7 @@ use crate::core_loop::{Clock, CoreError, Go, Seed};
 use crate::rest::commands::Commands;
 use crate::rest::desk::{Desk, Wake};
 use crate::rest::limit::Limiter;
+use crate::rest::noise::NoiseInfo;
 use crate::rest::pairing::Authority;
 use crate::rest::store::StoreClient;
 use crate::rest::{Pairing, ServerInfo, Site, router};
@@ -88,6 +89,8 @@ impl RunError {
 enum Event {
     /// The operator asks the process to end.
     Terminate(&'static str),
+    /// The operator has changed the keys on disk.
+    Reload,
     /// A shard's thread has ended without being asked.
     Broken(ShardId, CoreError),
 }
@@ -113,24 +116,8 @@ pub fn run(config: &Config) -> Result<(), RunError> {
         LogFormat::Text => banner.print(),
         LogFormat::Json => banner.print_json(),
     }
-    let outcome = serve(&happened);
+    let outcome = server.serve(config, &happened);
     server.end(outcome, config, &happened)
-}
-
-/// Waits for the end. What it returns is why.
-fn serve(happened: &Receiver<Event>) -> Result<(), RunError> {
-    match happened.recv() {
-        Ok(Event::Terminate(signal)) => {
-            info!(
-                signal,
-                "draining: no new connections, what is owed is flushed or stored"
-            );
-            Ok(())
-        }
-        Ok(Event::Broken(shard, error)) => Err(RunError::Core { shard, error }),
-        // The signal thread holds a sender for as long as the process lives.
-        Err(_) => Ok(()),
-    }
 }
 
 /// Everything that runs.
@@ -265,7 +252,7 @@ fn shard_config(config: &Config, booted: &Booted, shards: u16) -> Result<ShardCo
         id: ShardId(0),
         shards,
         tls: Some(Arc::clone(&booted.tls)),
-        noise_key: Arc::clone(&booted.noise_key),
+        noise: booted.noise.clone(),
         prologue: config.noise_prologue.as_bytes().into(),
         domain: config.domain.as_str().into(),
         device_ca: Some(DeviceCa::new(&booted.device_ca, &config.domain).public()),
@@ -276,11 +263,9 @@ fn shard_config(config: &Config, booted: &Booted, shards: u16) -> Result<ShardCo
 }
 
 fn server_info(config: &Config, booted: &Booted, authority: &Authority) -> ServerInfo {
-    let key = booted.noise_key.public().to_string();
     ServerInfo {
         domain: config.domain.clone(),
-        noise_public: key.clone(),
-        noise_keys: vec![key],
+        noise: NoiseInfo::new(booted.noise.clone()),
         device_ca_public: authority.public(),
         supported_patterns: &["XK", "IK"],
         supported_versions: commucat_shard::VERSIONS,
@@ -294,6 +279,38 @@ fn server_info(config: &Config, booted: &Booted, authority: &Authority) -> Serve
 }
 
 impl Server {
+    /// Until the end. What it returns is why.
+    fn serve(&self, config: &Config, happened: &Receiver<Event>) -> Result<(), RunError> {
+        loop {
+            match happened.recv() {
+                Ok(Event::Reload) => self.reload(config),
+                Ok(Event::Terminate(signal)) => {
+                    info!(
+                        signal,
+                        "draining: no new connections, what is owed is flushed or stored"
+                    );
+                    return Ok(());
+                }
+                Ok(Event::Broken(shard, error)) => return Err(RunError::Core { shard, error }),
+                // The signal thread holds a sender for as long as the process lives.
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Reads the Noise keys again. Those that cannot be read leave everything as it is.
+    fn reload(&self, config: &Config) {
+        match noise::rotated(&config.data) {
+            Ok(keys) => {
+                info!(noise_public = %keys.current.public(), grace = keys.previous.is_some(), "the Noise keys were read again");
+                self.info.noise.set(keys.clone());
+                self.control.rotate(keys);
+                self.threads.wake_all();
+            }
+            Err(error) => warn!(%error, "the Noise keys stay as they are"),
+        }
+    }
+
     /// Drains, stops the shards, then the store.
     fn end(self, outcome: Result<(), RunError>, config: &Config, happened: &Receiver<Event>) -> Result<(), RunError> {
         let outcome = outcome.and_then(|()| self.drain(config.limits.drain_timeout + DRAIN_GRACE, happened));
@@ -329,7 +346,8 @@ impl Server {
             }
             match happened.recv_timeout(DRAIN_LOOK) {
                 Ok(Event::Broken(shard, error)) => return Err(RunError::Core { shard, error }),
-                Ok(Event::Terminate(_)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+                Ok(Event::Terminate(_) | Event::Reload)
+                | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
         }
         info!(millis = started.elapsed().as_millis(), "drained");

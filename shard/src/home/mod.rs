@@ -12,6 +12,7 @@
 //!   them: until they are back (`Sweep`, `Swept`), what comes waits here.
 
 mod inbox;
+mod published;
 mod seat;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use commucat_storage::api::{Envelope, RowId};
 use crate::keys::KeyMap;
 use crate::mesh::message::{DeviceKey, Epoch, Receipt, ShardId, TunnelId};
 use crate::outbox::Opaque;
+use published::{Published, Rounds};
 
 /// A session that holds, or asks for, a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +109,8 @@ pub(crate) struct Home {
     waiters: VecDeque<Waiter>,
     inbox: Inbox,
     replay: Replay,
+    /// What the store is told of it; nothing before its first session.
+    published: Option<Box<Published>>,
 }
 
 /// Shards a process can have: the width of `Home::subscribers`.
@@ -116,6 +120,7 @@ pub(crate) const MAX_SHARDS: u16 = 128;
 pub(crate) struct Homes {
     map: KeyMap<Home>,
     epochs: u64,
+    rounds: Rounds,
 }
 
 impl Homes {
@@ -133,6 +138,7 @@ impl Homes {
             waiters: VecDeque::new(),
             inbox: Inbox::default(),
             replay: Replay::default(),
+            published: None,
         })
     }
 

@@ -1,7 +1,11 @@
 //! Who holds a device, who wants to know, and where its frames are sent on to.
 
-use commucat_proto::DeviceId;
+use std::sync::Arc;
 
+use commucat_proto::DeviceId;
+use commucat_proto::control::UserProfile;
+
+use super::published::Published;
 use super::{Holder, Home, Replay, Seat, Waiter, counted};
 use crate::Shard;
 use crate::counters::Drop;
@@ -31,10 +35,11 @@ impl Shard {
         }
     }
 
-    pub(crate) fn home_attach(&mut self, from: ShardId, device: &DeviceId, tunnel: TunnelId) {
+    pub(crate) fn home_attach(&mut self, from: ShardId, device: &DeviceId, tunnel: TunnelId, user: &Arc<UserProfile>) {
         let key = device_key(&self.config.hash_key, device);
         let to = Holder { shard: from, tunnel };
         let home = self.homes.entry(key, device);
+        home.published = Some(Box::new(Published::of(Arc::clone(user))));
         match home.seat {
             Seat::Away => self.seat(key, to),
             Seat::Taken { by, epoch } => {
@@ -74,6 +79,7 @@ impl Shard {
                     epoch,
                 },
             );
+            self.publish(key);
         }
     }
 
@@ -170,6 +176,10 @@ impl Shard {
                 ..Replay::default()
             };
             self.tell_subscribers(key);
+            self.publish(key);
+            if let Some(home) = self.homes.map.get_mut(&key) {
+                home.published = None;
+            }
             self.forget_home(key);
         }
     }

@@ -216,6 +216,17 @@ pub enum Message {
         device: DeviceId,
         /// Its session on the sending shard.
         tunnel: TunnelId,
+        /// Whose it is.
+        user: Arc<UserProfile>,
+    },
+    /// To the home: what the client of the session that holds the device says of itself.
+    Said {
+        /// The device.
+        device: DeviceKey,
+        /// The session.
+        tunnel: TunnelId,
+        /// The client's own word.
+        state: Text,
     },
     /// From the home: it is the one.
     Attached {

@@ -26,6 +26,8 @@ pub const VERSIONS: &[u16] = &[1];
 #[derive(Debug)]
 pub(crate) struct Looking {
     noise: ResponderHello,
+    /// Which of the server's keys it was made for.
+    server_static: PublicKey,
     device: DeviceId,
     client_static: PublicKey,
     version: u16,
@@ -93,11 +95,11 @@ impl Shard {
         let pattern = Pattern::from_name(hello.pattern.as_str()).ok_or(failed("pattern must be XK or IK"))?;
         let device = local_name(&hello.device_id, &self.config.domain).ok_or(failed("device of another domain"))?;
         let client_static = PublicKey::from_bytes(hello.client_static.0);
-        let (key, prologue) = (&self.config.noise_key, &self.config.prologue);
         self.check_zkp(&hello).map_err(failed)?;
         let certified = self.check_certificate(&hello, &device).map_err(failed)?;
-        let noise = Responder::read_hello(pattern, key, prologue, &hello.handshake.0, &mut *self.entropy)
-            .map_err(|_| failed("noise message 1 is invalid"))?;
+        let (noise, server_static) = self
+            .read_noise(pattern, &hello.handshake.0)
+            .ok_or(failed("noise message 1 is invalid"))?;
         if noise
             .proven_static()
             .is_some_and(|proven| !proven.ct_eq(&client_static))
@@ -110,12 +112,22 @@ impl Shard {
             .filter(|ours| hello.capabilities.iter().any(|theirs| theirs.as_str() == *ours));
         Ok(Looking {
             noise,
+            server_static,
             device,
             client_static,
             version,
             claim: hello.user,
             certified,
             capabilities: capabilities.collect(),
+        })
+    }
+
+    /// Message 1 was made for one of the server's keys, or for none.
+    fn read_noise(&mut self, pattern: Pattern, message: &[u8]) -> Option<(ResponderHello, PublicKey)> {
+        self.noise.valid(self.at.wall).find_map(|key| {
+            Responder::read_hello(pattern, key, &self.config.prologue, message, &mut *self.entropy)
+                .ok()
+                .map(|noise| (noise, key.public()))
         })
     }
 
@@ -275,7 +287,7 @@ impl Shard {
         let auth = Auth {
             session,
             handshake: control::HexBytes(message),
-            server_static: control::HexKey(*self.config.noise_key.public().as_bytes()),
+            server_static: control::HexKey(*looking.server_static.as_bytes()),
             protocol_version: looking.version,
             supported_versions: VERSIONS.to_vec(),
             user: user.clone(),

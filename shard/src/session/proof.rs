@@ -1,6 +1,8 @@
 //! Step 3 and the ready ACK (CCP-1, Handshake; decisions § 4): the client has proven its key, the store writes what is
 //! new, the home gives the device its seat, and only then the session is real.
 
+use std::sync::Arc;
+
 use commucat_crypto::{PublicKey, ResponderAwait};
 use commucat_proto::control::{self, AuthProof, Ready as ReadyAck, UserProfile};
 use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Title};
@@ -65,7 +67,7 @@ pub(crate) struct Attaching {
     /// The key it has proven.
     pub(crate) client_static: PublicKey,
     /// Whose it is.
-    pub(crate) profile: UserProfile,
+    pub(crate) profile: Arc<UserProfile>,
     pub(crate) agreed: Agreed,
 }
 
@@ -212,25 +214,27 @@ impl Shard {
             ..
         } = proven;
         let home = device_key(&self.config.hash_key, &device).home(self.config.shards);
+        let profile = Arc::new(wire_profile(&profile));
         self.mesh.push(
             home,
             Message::Attach {
                 device: device.clone(),
                 tunnel: tunnel.id,
+                user: Arc::clone(&profile),
             },
         );
         tunnel.state = State::Attaching(Box::new(Attaching {
             device,
             client_static,
-            profile: wire_profile(&profile),
+            profile,
             agreed,
         }));
     }
 
     /// The tunnel is ready (CCP-1, Handshake: the final ACK).
-    pub(crate) fn greet(&mut self, tunnel: &mut Tunnel, profile: UserProfile) {
+    pub(crate) fn greet(&mut self, tunnel: &mut Tunnel, profile: &UserProfile) {
         let mut greeting = Vec::new();
-        control::write(&ReadyAck::new(profile), &mut greeting);
+        control::write(&ReadyAck::new(profile.clone()), &mut greeting);
         self.counters.ready += 1;
         tunnel.hello_by = None;
         tunnel.outbox.push_control(FrameType::Ack, ChannelId::ZERO, &greeting);

@@ -42,7 +42,7 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    pub(crate) fn new(device: DeviceId, key: DeviceKey, epoch: Epoch, profile: UserProfile) -> Self {
+    pub(crate) fn new(device: DeviceId, key: DeviceKey, epoch: Epoch, profile: Arc<UserProfile>) -> Self {
         Self {
             device,
             key,
@@ -52,7 +52,7 @@ impl Ready {
             members: 0,
             left: Vec::new(),
             pending: Pending::default(),
-            profile: Arc::new(profile),
+            profile,
             presence: Text::cut(ONLINE),
             agreed: Agreed::default(),
         }

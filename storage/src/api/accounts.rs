@@ -95,8 +95,9 @@ pub enum AccountRequest {
         /// Whose.
         user: UserId,
     },
-    /// A device is refused from now on, its sessions are gone. Its audit row comes first. `Done`, also when it was
-    /// revoked already; `UnknownDevice` when it is not the user's.
+    /// A device is refused from now on; its sessions, the pairing codes it has offered and its inbox are gone: whoever
+    /// appends to it hears `UnknownDevice`. Its audit row is written with it. `Done`, also when it was revoked already;
+    /// `UnknownDevice` when it is not the user's.
     RevokeDevice {
         /// Whose it must be.
         user: UserId,
@@ -115,7 +116,8 @@ pub enum AccountRequest {
         /// The audit row's timestamp.
         at: Wall,
     },
-    /// A pairing code is good from now on. `Done`; `TooManyCodes` when the user has
+    /// A pairing code is good from now on. `Done`; `UnknownDevice` when the issuer is no device of the user,
+    /// `DeviceRevoked` when it was revoked meanwhile; `TooManyCodes` when the user has
     /// [`CODES_PER_USER`](super::CODES_PER_USER) that are neither used nor expired.
     OfferPairing(PairingOffer),
     /// A code is used: it is gone, and the new device with its `device_key_event` is there, in one transaction.

@@ -1,7 +1,7 @@
 //! The storage port's language: what a shard may ask, what it gets back, and the limits both keep.
 //!
 //! Invariant: requests that name the same device take effect in the order in which one shard submitted them, and a
-//! completion is given only when its effect is durable. Shards submit; the pool (or the simulator's fake) completes.
+//! completion is given only when its effect is durable, unless the request says otherwise. Shards submit; the pool (or the simulator's fake) completes.
 
 mod accounts;
 mod groups;

@@ -5,16 +5,26 @@
 //! | `devices` | device id | static key, user, created, revoked |
 //! | `users` | user id | handle, display name, avatar, created |
 //! | `handles` | handle | user |
-//! | `device_key_event` | event id, big endian | device, public key, time |
+//! | `user_device` | user 0 device id | nothing |
+//! | `device_key_event` | event id, big endian | device, public key, time, what happened |
+//! | `bearer_session` | token hash | device, expiry |
+//! | `device_sessions` | device id | its sessions, oldest first |
+//! | `pairing_code` | selector | hash of the secret, user, issuer, times, wrong tries |
+//! | `user_pairing` | user 0 selector | nothing |
+//! | `friends` | user id | the list |
+//! | `chat_group` | group id | owner, relay, version, members, created |
+//! | `group_member` | group 0 device id | role, since |
 //! | `relay_queue` | `inbox:{device}` 0 row id, big endian | type, channel, expiry, bytes so far, payload |
 //! | `inbox_offset` | `inbox:{device}` | delivered, gone, bytes gone, swept |
 //! | `meta` | name | format version, probe |
 //!
 //! An answer of [`EmbeddedStore`] is durable: the journal has been written and `fdatasync` has returned, so it survives
-//! a power cut as far as the disk keeps what it promised. One batch costs one `fdatasync`; a batch that only reads, none.
+//! a power cut as far as the disk keeps what it promised. One batch costs one `fdatasync`; a batch that only reads, or
+//! writes only what nobody waits for (sessions), none. Presence and the depth of all inboxes are in memory.
 //!
 //! Read in this order: `folder` (who may enter), `journal` (is it whole), `tables` (the engine), `values` and `keys`,
-//! `engine` (a batch becomes a write), `people` and `inbox` (what each request means), `cache`.
+//! `engine` and `staged` (a batch becomes a write), then what each request means: `people`, `inbox`, `cache` and `depth`;
+//! `accounts` with `devices`, `sessions`, `pairing` and `friends`; `groups`; `presence`.
 
 mod accounts;
 mod cache;
@@ -41,6 +51,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 pub use error::OpenError;
+pub use values::FORMAT;
 
 use crate::api::{InboxLimits, Reply, Request, StoreError, Wall};
 use crate::limits::{BLOCK_CACHE_BYTES, DISK_RESERVE_BYTES, INBOX_CACHE, REOPEN_INTERVAL_MS};

@@ -121,6 +121,7 @@ fn what_was_acknowledged_survives_kill_at_any_moment() {
         expected.check_counters(folder.path(), id, round % 2 == 0);
     }
     assert!(expected.acknowledged > 20 * 24, "the writer hardly ever got to write");
+    assert!(expected.people.has_paired(), "the writer never got to pair");
 }
 
 fn spawn(folder: &Path, round: &str) -> Child {

@@ -5,8 +5,8 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::common::{append, copy_all, execute, founding, inbox, options, read};
-use commucat_storage::api::{InboxLimits, Reply, StoreError};
+use crate::common::{append, copy_all, device, execute, founding, inbox, options, read, user};
+use commucat_storage::api::{AccountRequest, InboxLimits, Reply, Request, StoreError, TokenHash, Wall};
 use commucat_storage::embedded::{EmbeddedStore, OpenError};
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
@@ -251,6 +251,24 @@ fn a_nearly_full_disk_takes_nothing_new_and_still_delivers() {
     }
     assert_eq!(answers[2], Ok(Reply::Done));
     assert_eq!(inbox(&store, "ada"), all[1..]);
+    // Who comes to fetch what is kept needs a session, and a stolen device must not wait for the disk.
+    let open = AccountRequest::OpenSession {
+        token: TokenHash([1; 32]),
+        device: device("ada"),
+        expires_at: Wall(9),
+    };
+    let put = AccountRequest::PutFriends {
+        user: user("ada"),
+        friends: vec![],
+    };
+    let revoke = AccountRequest::RevokeDevice {
+        user: user("ada"),
+        device: device("ada"),
+        at: Wall(2),
+    };
+    let answers = execute(&store, [open, put, revoke].map(Request::Account).to_vec());
+    assert_eq!((&answers[0], &answers[2]), (&Ok(Reply::Done), &Ok(Reply::Done)));
+    assert!(matches!(&answers[1], Err(StoreError::Unavailable(_))), "{answers:?}");
 }
 
 #[test]

@@ -117,6 +117,10 @@ impl Expected {
         self.paired.insert(device);
     }
 
+    pub(super) fn has_paired(&self) -> bool {
+        !self.paired.is_empty()
+    }
+
     pub(super) fn invited(&mut self, device: String) {
         self.invited.insert(device);
     }

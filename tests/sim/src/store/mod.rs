@@ -213,6 +213,11 @@ impl Store {
         self.in_port.values().sum()
     }
 
+    /// What is known of whom.
+    pub(crate) fn presence(&self) -> impl Iterator<Item = (&DeviceId, &str)> {
+        self.model.told()
+    }
+
     /// Every row kept: whose, and its payload.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&DeviceId, &[u8])> {
         self.model

@@ -256,6 +256,11 @@ impl Model {
         }
     }
 
+    /// What is known of whom, whether it has expired or not.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (&DeviceId, &str)> {
+        self.presence.iter().map(|(device, entry)| (device, &*entry.state))
+    }
+
     /// Every row that is kept.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (&DeviceId, &Envelope)> {
         self.inboxes

@@ -26,8 +26,31 @@ impl World {
         self.speak("after half of the people spoke")?;
         self.everybody(Mood::Listening, "with everybody again")?;
         self.inboxes_empty()?;
+        let people = self
+            .store
+            .presence()
+            .filter_map(|(device, _)| DeviceNo::from_name(device.as_str()));
+        let there: Vec<DeviceNo> = people.filter(|no| self.people.listens(*no)).collect();
+        self.presence_told(&there, "with everybody again")?;
         self.ground.checkers.finish()?;
-        self.everybody_leaves()
+        self.everybody_leaves()?;
+        self.presence_told(&there, "with nobody left")
+    }
+
+    /// Nothing has failed since these came: the store knows whether they are there. Of somebody who went while the store
+    /// failed it may still believe the contrary, until the entry expires.
+    fn presence_told(&self, people: &[DeviceNo], when: &str) -> Result<(), Violation> {
+        for (device, state) in self.store.presence() {
+            let Some(no) = DeviceNo::from_name(device.as_str()).filter(|no| people.contains(no)) else {
+                continue;
+            };
+            let there = self.people.listens(no);
+            if there == (state == "offline") {
+                let text = format!("{when}: {no} is there: {there}, and its presence is {state}");
+                return Err(Violation::new("presence", text));
+            }
+        }
+        Ok(())
     }
 
     fn everybody(&mut self, mood: Mood, when: &str) -> Result<(), Violation> {

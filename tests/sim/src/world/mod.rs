@@ -10,12 +10,14 @@ mod turn;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use commucat_crypto::StaticKey;
 use commucat_shard::Shard;
 use commucat_shard::clock::{Moment, Now, Wall};
-use commucat_shard::config::{Policy, ShardConfig};
+use commucat_shard::config::{NoiseKeys, Policy, ShardConfig};
 use commucat_shard::effect::Effects;
+use commucat_shard::limits::Limits;
 use commucat_shard::mesh::message::{Batch, ShardId};
 use commucat_storage::api::Completion;
 
@@ -427,17 +429,24 @@ impl World {
     }
 }
 
+/// A part of a round is due after a 32nd of it.
+const PRESENCE_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+
 fn config(shards: u16, noise_key: StaticKey, weather: &Weather) -> ShardConfig {
     ShardConfig {
         id: ShardId(0),
         shards,
         tls: None,
-        noise_key: Arc::new(noise_key),
+        noise: NoiseKeys::only(noise_key),
         prologue: Arc::from(commucat_crypto::DEFAULT_PROLOGUE),
         domain: Arc::from(DOMAIN),
         device_ca: None,
         hash_key: [0; 32],
         policy: Policy::default(),
-        limits: weather.limits.clone(),
+        limits: Limits {
+            // Rounds that came sooner than rest would never let it be.
+            presence_ttl: PRESENCE_TTL,
+            ..weather.limits.clone()
+        },
     }
 }

@@ -1,31 +1,53 @@
-//! A device's key on disk: made once, readable by its owner alone, so that the same name is the same device again.
+//! A device's key on disk: made once, readable by its owner alone, so that the same name is the same device again. Used by
+//! command lines; the session itself takes keys as values.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use commucat_client::{Entropy, StaticKey};
+use commucat_crypto::{Entropy, StaticKey};
 use commucat_proto::DeviceId;
 use zeroize::Zeroizing;
 
-use crate::error::LoadError;
+/// A key file that cannot be used, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {what}", path.display())]
+pub struct KeyFileError {
+    /// Which file.
+    pub path: PathBuf,
+    /// What is wrong with it, or what the system said.
+    pub what: String,
+}
 
 /// Reads the key of `device` from `directory`, or makes it.
-pub(crate) fn load_or_make(
-    directory: &Path,
-    device: &DeviceId,
-    entropy: &mut dyn Entropy,
-) -> Result<StaticKey, LoadError> {
+///
+/// # Errors
+/// When the file cannot be read or made, others may read it, or it holds no key.
+pub fn load_or_make(directory: &Path, device: &DeviceId, entropy: &mut dyn Entropy) -> Result<StaticKey, KeyFileError> {
     let path = directory.join(file_name(device));
     match fs::read_to_string(&path) {
         Ok(text) => read(&path, &Zeroizing::new(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => make(directory, path, entropy),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let key = StaticKey::generate(entropy);
+            keep(directory, device, &key)?;
+            Ok(key)
+        }
         Err(error) => Err(failed(&path, error.to_string())),
     }
 }
 
-fn read(path: &Path, text: &str) -> Result<StaticKey, LoadError> {
+/// Reads the key of a device that has one in `directory`.
+///
+/// # Errors
+/// When there is none, it cannot be read, others may read it, or it is none.
+pub fn load(directory: &Path, device: &DeviceId) -> Result<StaticKey, KeyFileError> {
+    let path = directory.join(file_name(device));
+    let text = fs::read_to_string(&path).map_err(|error| failed(&path, error.to_string()))?;
+    read(&path, &Zeroizing::new(text))
+}
+
+fn read(path: &Path, text: &str) -> Result<StaticKey, KeyFileError> {
     let mode = fs::metadata(path)
         .map_err(|error| failed(path, error.to_string()))?
         .permissions()
@@ -46,8 +68,12 @@ fn read(path: &Path, text: &str) -> Result<StaticKey, LoadError> {
     Ok(StaticKey::from_bytes(*bytes))
 }
 
-fn make(directory: &Path, path: PathBuf, entropy: &mut dyn Entropy) -> Result<StaticKey, LoadError> {
-    let key = StaticKey::generate(entropy);
+/// Writes the key of a device that has none in `directory` yet.
+///
+/// # Errors
+/// When there is one, or the file cannot be made.
+pub fn keep(directory: &Path, device: &DeviceId, key: &StaticKey) -> Result<(), KeyFileError> {
+    let path = directory.join(file_name(device));
     let text = Zeroizing::new(hex::encode(*key.expose()));
     let written = fs::DirBuilder::new()
         .recursive(true)
@@ -64,10 +90,7 @@ fn make(directory: &Path, path: PathBuf, entropy: &mut dyn Entropy) -> Result<St
             file.write_all(b"\n")?;
             file.sync_all()
         });
-    match written {
-        Ok(()) => Ok(key),
-        Err(error) => Err(failed(&path, error.to_string())),
-    }
+    written.map_err(|error| failed(&path, error.to_string()))
 }
 
 /// A name that is a file's whatever the device id holds.
@@ -85,8 +108,8 @@ fn file_name(device: &DeviceId) -> String {
     name
 }
 
-fn failed(path: &Path, what: String) -> LoadError {
-    LoadError::File {
+fn failed(path: &Path, what: String) -> KeyFileError {
+    KeyFileError {
         path: path.to_owned(),
         what,
     }
@@ -98,13 +121,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
-    use commucat_client::OsEntropy;
     use commucat_proto::DeviceId;
 
     use super::{file_name, load_or_make};
+    use crate::OsEntropy;
 
     fn directory(name: &str) -> PathBuf {
-        std::env::temp_dir().join(format!("loadgen-keys-{}-{name}", std::process::id()))
+        std::env::temp_dir().join(format!("client-keys-{}-{name}", std::process::id()))
     }
 
     fn device(name: &str) -> DeviceId {
