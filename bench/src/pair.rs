@@ -307,6 +307,7 @@ fn shard_config(noise_key: StaticKey) -> ShardConfig {
         noise: NoiseKeys::only(noise_key),
         prologue: DEFAULT_PROLOGUE.into(),
         domain: "relay.example".into(),
+        device_ca: None,
         hash_key: [7; 32],
         policy: Policy::default(),
         limits: Limits::default(),

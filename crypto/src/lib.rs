@@ -14,6 +14,7 @@
 //! peer can cause a panic; randomness is an argument; secrets are wiped where this crate holds them, and no `Debug`
 //! prints one.
 
+pub mod certificate;
 pub mod entropy;
 pub mod error;
 pub mod established;
@@ -27,6 +28,7 @@ pub mod stage;
 mod vectors;
 pub mod zkp;
 
+pub use certificate::DeviceCa;
 pub use entropy::Entropy;
 pub use error::NoiseError;
 pub use established::{Established, Transport};

@@ -1,6 +1,7 @@
 //! What a shard is told once, at its birth. Called by the server's boot and by the simulator.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use commucat_crypto::StaticKey;
 use commucat_storage::api::Wall;
@@ -24,6 +25,8 @@ pub struct ShardConfig {
     pub prologue: Arc<[u8]>,
     /// This server's domain: `device@domain` is a local device.
     pub domain: Arc<str>,
+    /// Ed25519 public key of the device authority, when there is one: a `device_certificate` in HELLO must be its.
+    pub device_ca: Option<[u8; 32]>,
     /// Keys the hash of device ids; secret, random per process, the same for all its shards.
     pub hash_key: [u8; 32],
     /// Who may come in.
@@ -66,6 +69,8 @@ pub struct Policy {
     pub auto_approve_devices: bool,
     /// Devices a profile may gain without a pairing code; its founder counts.
     pub max_auto_devices_per_user: u32,
+    /// How long the `session` of AUTH is good as a bearer token.
+    pub session_ttl: Duration,
 }
 
 impl Default for Policy {
@@ -73,6 +78,7 @@ impl Default for Policy {
         Self {
             auto_approve_devices: true,
             max_auto_devices_per_user: 1,
+            session_ttl: Duration::from_secs(24 * 3600),
         }
     }
 }

@@ -59,6 +59,8 @@ pub struct Counters {
     pub handshakes_failed: u64,
     /// Sessions replaced by a later one of the same device.
     pub replaced: u64,
+    /// Sessions, ready or about to be, that ended because their device was revoked or got another key.
+    pub revoked: u64,
     /// Sessions ended by an ERROR after they were ready.
     pub errors: u64,
     /// TLS, HTTP and HTTP/2 violations that ended a connection.

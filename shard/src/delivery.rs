@@ -276,6 +276,7 @@ impl Shard {
                 device,
                 profile,
                 agreed,
+                ..
             } = *attaching;
             if agreed.delivery_ack {
                 tunnel.outbox.await_acks();

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use commucat_proto::DeviceId;
 use commucat_storage::api::Completion;
 
 use crate::config::NoiseKeys;
@@ -45,6 +46,28 @@ pub enum Part {
     Data(Bytes),
     /// The body is complete.
     End,
+}
+
+/// Stands in the extensions of a REST request: where it comes from, if that is known. Nothing is known of who speaks
+/// through a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observed(pub Option<SocketAddr>);
+
+/// What somebody outside the shards has decided about a device. Given to all shards, after the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// It is refused from now on: its session, and any that is about to be, ends.
+    Revoked {
+        /// Which.
+        device: DeviceId,
+    },
+    /// It has another key from now on: what was proven by an earlier one ends.
+    Rekeyed {
+        /// Which.
+        device: DeviceId,
+        /// Its key from now on.
+        static_key: [u8; 32],
+    },
 }
 
 /// What the driver feeds.
@@ -106,6 +129,8 @@ pub enum Input<'a> {
         /// The next part.
         part: Part,
     },
+    /// When this returns, what it decides holds here.
+    Command(Command),
     /// The operator has rotated the Noise static key; handshakes that have begun go on with the one they began with.
     Keys(NoiseKeys),
     /// `deadline()` has passed.

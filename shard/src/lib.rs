@@ -45,6 +45,7 @@ mod trace;
 mod tunnel;
 
 pub use crate::session::agreed::CAPABILITIES;
+pub use crate::session::bearer::token_hash;
 pub use crate::session::hello::VERSIONS;
 
 use std::sync::Arc;
@@ -68,6 +69,7 @@ use crate::mesh::outgoing::Outgoing;
 use crate::outbox::Opaque;
 use crate::pool::Buffers;
 use crate::session::calls::LeftCalls;
+use crate::session::command::Coming;
 use crate::store_desk::StoreDesk;
 use crate::timer::{Owner, Timers};
 use crate::tunnel::{Phase, Tunnel, Tunnels};
@@ -85,6 +87,8 @@ pub struct Shard {
     tunnels: Tunnels,
     /// Devices whose session is here.
     attached: KeyMap<(TunnelId, Epoch)>,
+    /// Sessions between HELLO and ready; some of them are over.
+    coming: Coming,
     directory: Directory,
     homes: Homes,
     groups: Groups,
@@ -157,6 +161,7 @@ impl Shard {
             conns: Conns::default(),
             tunnels: Tunnels::default(),
             attached: KeyMap::default(),
+            coming: Coming::default(),
             directory: Directory::new(),
             homes: Homes::default(),
             groups: Groups::default(),
@@ -193,6 +198,7 @@ impl Shard {
             Input::Stored(completion) => self.stored(completion),
             Input::Answered { call, response } => self.answered(call, response),
             Input::Streamed { call, part } => self.streamed(call, part),
+            Input::Command(command) => self.command(&command),
             Input::Keys(keys) => self.noise = keys,
             Input::Expired => self.expired(),
             Input::Drain => self.drain(),

@@ -20,6 +20,8 @@ pub(crate) enum Waiting {
     Record(TunnelId),
     /// A proven device that somebody else has founded meanwhile, perhaps itself.
     Recheck(TunnelId),
+    /// A session whose token is to be kept.
+    Open(TunnelId),
     /// A frame, or frames owed, for an absent device; and how many bytes they are.
     Append {
         device: DeviceKey,
@@ -88,6 +90,7 @@ impl Shard {
             Some(Waiting::Lookup(tunnel)) => self.looked_up(tunnel, outcome),
             Some(Waiting::Record(tunnel)) => self.recorded(tunnel, &outcome),
             Some(Waiting::Recheck(tunnel)) => self.rechecked(tunnel, outcome),
+            Some(Waiting::Open(tunnel)) => self.opened(tunnel, &outcome),
             Some(Waiting::Append { device, receipt, bytes }) => {
                 self.store.appends -= 1;
                 self.store.append_bytes -= bytes;

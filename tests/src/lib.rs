@@ -6,15 +6,18 @@
 //!  servers PostgreSQL and Redis
 //!  people  honest clients, by the driver     ledger      what was promised, and what was heard
 //!  tunnel  clients made by hand, over raw, http2, websocket and wire
+//!  account people over REST, each answer held against openapi
 //!  operator  a token, numbers (openmetrics), event streams
 //! ```
 
+pub mod account;
 pub mod browser;
 pub mod bystanders;
 pub mod curl;
 pub mod http2;
 pub mod ledger;
 pub mod memory;
+pub mod openapi;
 pub mod openmetrics;
 pub mod operator;
 pub mod people;

@@ -5,6 +5,7 @@
 //!
 //! Invariant: nothing is read while events of the previous read are untaken, so memory stays at one read plus one frame.
 
+mod account;
 mod dial;
 mod fetch;
 mod wait;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use commucat_proto::{ChannelId, FrameType, Sequence};
 use socket2::{SockRef, TcpKeepalive};
 
+pub use account::{Account, DeviceEntry, Friend, PairedDevice, PairingOffer, RotatedKey, claim};
 pub use dial::dial;
 pub use fetch::{Answer, Call, ServerInfo, call, server_info};
 pub use wait::Waker;
@@ -94,6 +96,20 @@ pub enum DriverError {
         path: String,
         /// What is wrong.
         what: String,
+    },
+    /// The relay refuses a call (RFC 9457).
+    #[error("{endpoint} refused {path}: {title} ({status}): {detail}")]
+    Problem {
+        /// Who refused.
+        endpoint: String,
+        /// What was asked for.
+        path: String,
+        /// The HTTP status.
+        status: u16,
+        /// The kind of problem.
+        title: String,
+        /// For people.
+        detail: String,
     },
     /// The session failed.
     #[error(transparent)]

@@ -30,6 +30,7 @@ pub(super) fn hello(config: Config, entropy: &mut dyn Entropy) -> Result<(Vec<u8
         capabilities: offered.clone(),
         device_public: None,
         zkp: None,
+        device_certificate: None,
     };
     let mut payload = Vec::new();
     control::write(&hello, &mut payload);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::certificate::DeviceCertificate;
 use crate::control::json::objects;
 use crate::control::text::{HexBytes, HexKey, Text};
 use crate::control::user::UserClaim;
@@ -37,6 +38,9 @@ pub struct Hello {
     /// A proof of `device_public`'s secret; never required, but one that is present must verify.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zkp: Option<Zkp>,
+    /// The certificate of a paired device; never required, but one that is present must verify.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_certificate: Option<DeviceCertificate>,
 }
 
 /// A Schnorr proof over the HELLO (decisions § 4).

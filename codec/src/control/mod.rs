@@ -8,6 +8,7 @@
 mod ack;
 mod auth;
 mod call;
+mod certificate;
 mod channel;
 mod error;
 mod group;
@@ -23,6 +24,7 @@ pub use call::{
     Audio, AudioStats, CallAnswer, CallEnd, CallOffer, CallStats, Candidate, Media, Metadata, Resolution, Transport,
     Video, VideoStats,
 };
+pub use certificate::{DeviceCertificate, HexSignature};
 pub use channel::{Join, Leave, Presence, PresenceUpdate};
 pub use error::Problem;
 pub use group::{GroupCreate, GroupInvite, Role};

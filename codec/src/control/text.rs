@@ -136,7 +136,7 @@ impl<'de> Deserialize<'de> for HexBytes {
 }
 
 /// Reads a scalar from a string, borrowed or not; the first member says what is expected.
-struct FromText<T>(&'static str, fn(&str) -> Result<T, String>);
+pub(crate) struct FromText<T>(pub(crate) &'static str, pub(crate) fn(&str) -> Result<T, String>);
 
 impl<T> de::Visitor<'_> for FromText<T> {
     type Value = T;

@@ -1,5 +1,6 @@
 //! What the handshakes promise, checked from outside.
 
+mod certificate;
 mod forgery;
 mod hostile;
 mod keys;

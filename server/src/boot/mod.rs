@@ -7,6 +7,7 @@ pub mod entropy;
 pub mod federation;
 mod files;
 pub mod noise;
+mod seed;
 pub mod store;
 pub mod tls;
 
@@ -16,6 +17,7 @@ use commucat_shard::config::NoiseKeys;
 use commucat_storage::embedded::OpenError;
 use commucat_storage::postgres;
 use rustls::ServerConfig;
+use zeroize::Zeroizing;
 
 pub use files::FileError;
 
@@ -58,6 +60,8 @@ pub struct Booted {
     pub admin: Option<AdminToken>,
     /// The Noise static keys.
     pub noise: NoiseKeys,
+    /// The Ed25519 seed of the device authority.
+    pub device_ca: Zeroizing<[u8; 32]>,
     /// The key of this server's events to its peers, hex.
     pub federation_public: String,
     /// What outlives the process.
@@ -74,12 +78,14 @@ pub fn boot(config: &Config) -> Result<Booted, BootError> {
     let store = store::open(config)?;
     let mut entropy = SystemEntropy::new()?;
     let noise = noise::static_keys(&config.data, &mut entropy)?;
+    let device_ca = seed::seed(&config.data.join("device-ca.key"), &mut entropy)?;
     let federation_public = federation::public_key(&config.data, &mut entropy)?;
     let tls = tls::server_config(config)?;
     let admin = admin::token(config)?;
     Ok(Booted {
         tls,
         noise,
+        device_ca,
         federation_public,
         admin,
         store,

@@ -161,6 +161,42 @@ pub(super) static KEYS: &[Key] = &[
         policy.max_auto_devices_per_user,
         "Devices a profile may gain without a pairing code; its founder counts."
     ),
+    time!(
+        "session_ttl",
+        SECOND,
+        YEAR,
+        policy.session_ttl,
+        "How long a session's token is good for the REST calls."
+    ),
+    time!(
+        "pairing_ttl",
+        SECOND,
+        YEAR,
+        pairing.ttl,
+        "How long a pairing code is good when nobody asks for less or more."
+    ),
+    time!(
+        "pairing_ttl_max",
+        SECOND,
+        YEAR,
+        pairing.ttl_max,
+        "The longest that anybody can ask for."
+    ),
+    time!(
+        "certificate_ttl",
+        SECOND,
+        YEAR,
+        pairing.certificate_ttl,
+        "How long the certificate of a paired device is good."
+    ),
+    number!(
+        "max_devices_per_user",
+        Count,
+        1,
+        65_536,
+        pairing.devices,
+        "Devices of a profile, revoked ones included, past which it gets no pairing code."
+    ),
     Key {
         name: "log",
         flag: Some("log"),
@@ -619,6 +655,61 @@ pub(super) static KEYS: &[Key] = &[
         HOUR,
         servers.connect_timeout,
         "How long a connection to PostgreSQL may take."
+    ),
+    number!(
+        "rest.address_rate",
+        Count,
+        1,
+        1_000_000,
+        rest.address_rate,
+        "REST calls per second from one address (an IPv6 /64 is one)."
+    ),
+    number!(
+        "rest.address_burst",
+        Count,
+        1,
+        1_000_000,
+        rest.address_burst,
+        "REST calls at once from an address that was quiet before."
+    ),
+    number!(
+        "rest.session_rate",
+        Count,
+        1,
+        1_000_000,
+        rest.session_rate,
+        "REST calls per second with one session's token."
+    ),
+    number!(
+        "rest.session_burst",
+        Count,
+        1,
+        1_000_000,
+        rest.session_burst,
+        "REST calls at once with a token that was quiet before."
+    ),
+    number!(
+        "rest.wrong_codes",
+        Count,
+        1,
+        1_000_000,
+        rest.wrong_codes,
+        "Wrong pairing codes per minute from one address."
+    ),
+    number!(
+        "rest.buckets",
+        Count,
+        16,
+        16_777_216,
+        rest.buckets,
+        "Addresses, and sessions, whose rates are remembered; the least recent are forgotten first."
+    ),
+    key!(
+        "rest.trust_forwarded",
+        Kind::Switch,
+        Switch,
+        rest.trust_forwarded,
+        "Whether addresses that the plain listener's proxy adds to `Forwarded` or `X-Forwarded-For` count; without it calls through a proxy are limited per session alone."
     ),
     number!(
         "store.disk_reserve",

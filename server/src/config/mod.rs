@@ -18,6 +18,8 @@ use commucat_shard::limits::Limits;
 use commucat_storage::embedded::Options;
 use commucat_storage::postgres;
 
+use crate::rest::limit::RateLimits;
+use crate::rest::pairing::PairingOptions;
 pub use error::{ConfigError, Place, Problem};
 pub use keys::SHARDS;
 pub use sources::{Loaded, command, load};
@@ -77,6 +79,10 @@ pub struct Config {
     pub servers: postgres::Options,
     /// Whether the server brings PostgreSQL's schema to its own version when it starts.
     pub migrate: bool,
+    /// Pairing codes and device certificates.
+    pub pairing: PairingOptions,
+    /// How often anybody may call.
+    pub rest: RateLimits,
     /// REST calls of one shard that may wait for the pool.
     pub rest_calls: usize,
     /// Event streams of one shard.
@@ -105,6 +111,8 @@ impl Default for Config {
             store: Options::default(),
             servers: postgres::Options::default(),
             migrate: true,
+            pairing: PairingOptions::default(),
+            rest: RateLimits::default(),
             rest_calls: 256,
             rest_streams: 64,
             admin_token_file: None,
@@ -170,6 +178,13 @@ impl Config {
                 "limits.unparsed_bytes",
                 "a frame of the largest size would never fit".to_owned(),
                 "more than `limits.frame_len`",
+            );
+        }
+        if self.pairing.ttl > self.pairing.ttl_max {
+            wrong(
+                "pairing_ttl",
+                "nobody could ask for so long".to_owned(),
+                "at most `pairing_ttl_max`",
             );
         }
         problems

@@ -4,7 +4,7 @@
 //! reap      completions of the ring become inputs, bytes still in the kernel's buffer
 //! mesh      batches of other shards
 //! store     answers of the store
-//! rest      answers of the router
+//! rest      answers of the router, and what it has decided about devices
 //! timers    Expired, when the shard's deadline has passed
 //! flush     the shard seals what it owes
 //! carry     effects go to the ring, the lanes, the store's port and the router's desk; sleepers are rung
@@ -34,6 +34,7 @@ use commucat_shard::mesh::lanes::Endpoint;
 use commucat_storage::port::Port;
 
 use crate::boot::entropy::SystemEntropy;
+use crate::rest::commands::Orders;
 use crate::rest::desk::Desk;
 use crate::telemetry::snapshot::Publisher;
 pub use clock::Clock;
@@ -97,6 +98,8 @@ pub struct Go {
     pub desk: Desk,
     /// Where its numbers are asked for.
     pub publisher: Publisher,
+    /// What the router has for it.
+    pub orders: Orders,
 }
 
 /// What a thread has done.

@@ -15,6 +15,7 @@ use commucat_storage::port::Port;
 
 use super::control::{Control, Phase};
 use super::{Clock, CoreError, Go, Report};
+use crate::rest::commands::Orders;
 use crate::rest::desk::{Answer, Desk};
 use crate::telemetry::snapshot::{Publisher, Queues, Snapshot, thread_cpu};
 
@@ -66,6 +67,7 @@ pub(super) struct Turns {
     rings: Vec<RingHandle>,
     port: Port,
     desk: Desk,
+    orders: Orders,
     control: Arc<Control>,
     clock: Clock,
     phase: Phase,
@@ -93,6 +95,7 @@ impl Turns {
             port,
             desk,
             publisher,
+            orders,
         } = go;
         Self {
             ring,
@@ -102,6 +105,7 @@ impl Turns {
             rings,
             port,
             desk,
+            orders,
             control,
             clock,
             phase: Phase::Serving,
@@ -165,6 +169,10 @@ impl Turns {
         }
         while let Some((call, answer)) = self.desk.try_next() {
             shard.handle(at, input(call, answer), effects);
+        }
+        while let Some(order) = self.orders.try_next() {
+            shard.handle(at, Input::Command(order.command.clone()), effects);
+            order.done();
         }
         if shard.deadline().is_some_and(|deadline| deadline <= at.now) {
             shard.handle(at, Input::Expired, effects);
@@ -283,6 +291,7 @@ impl Turns {
             || self.endpoint.has_mail()
             || self.desk.has_answers()
             || self.publisher.is_asked()
+            || !self.orders.is_empty()
             || self.control.phase() != self.phase
             || self.control.rotations() != self.rotations
     }
@@ -305,6 +314,7 @@ impl Turns {
             && self.completions.is_empty()
             && self.answers.is_empty()
             && self.desk.is_idle()
+            && self.orders.is_empty()
             && !self.endpoint.is_congested()
     }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use commucat_crypto::DeviceCa;
 use commucat_ring::{ListenError, RingConfig};
 use commucat_shard::config::ShardConfig;
 use commucat_shard::input::Listener;
@@ -29,9 +30,12 @@ use crate::config::{Config, LogFormat, SHARDS};
 use crate::core_loop::control::{Control, Phase};
 use crate::core_loop::cores::cores;
 use crate::core_loop::{Clock, CoreError, Go, Seed};
-use crate::rest::desk::{Desk, DeskLimits};
+use crate::rest::commands::Commands;
+use crate::rest::desk::{Desk, DeskLimits, Wake};
+use crate::rest::limit::Limiter;
 use crate::rest::noise::NoiseInfo;
 use crate::rest::operator::Operator;
+use crate::rest::pairing::Authority;
 use crate::rest::store::StoreClient;
 use crate::rest::{Pairing, ServerInfo, Site, router};
 use crate::telemetry::board::Board;
@@ -166,7 +170,13 @@ fn start(config: &Config, booted: Booted, events: Sender<Event>) -> Result<Serve
     let mut threads = threads::spawn(seeds, events)?;
 
     let (store, rest_end) = StoreClient::new();
-    let info = Arc::new(server_info(config, &booted));
+    let authority = Authority::new(&booted.device_ca, &config.domain, config.pairing);
+    let info = Arc::new(server_info(config, &booted, &authority));
+    let wakes: Vec<Wake> = (0..shards)
+        .map(|shard| threads.wake(ShardId(shard), mesh.clone()))
+        .collect();
+    let mut commands = Commands::default();
+    let orders: Vec<_> = wakes.iter().map(|wake| commands.shard(wake.clone())).collect();
     let rest = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(REST_THREADS)
         .thread_name("rest")
@@ -174,12 +184,14 @@ fn start(config: &Config, booted: Booted, events: Sender<Event>) -> Result<Serve
         .build()
         .map_err(RunError::system("start the threads of the REST router"))?;
     let board = Arc::new(Board::new(shards));
-    let wakes = (0..shards).map(|shard| threads.wake(ShardId(shard), mesh.clone()));
-    board.wake_by(wakes.collect());
+    board.wake_by(wakes.clone());
     let router = router(Site {
         info: Arc::clone(&info),
         operator: Operator::new(Arc::clone(&board), booted.admin, store.clone()),
         store,
+        commands,
+        authority,
+        limits: Arc::new(Limiter::new(&config.rest)),
     });
     let desk_limits = DeskLimits {
         calls: config.rest_calls,
@@ -187,24 +199,21 @@ fn start(config: &Config, booted: Booted, events: Sender<Event>) -> Result<Serve
     };
     let mut ends = vec![rest_end];
     let mut doors = Vec::new();
-    for shard in (0..shards).map(ShardId) {
-        let wake = threads.wake(shard, mesh.clone());
+    for (shard, (wake, orders)) in (0..shards).zip(wakes.into_iter().zip(orders)) {
         let (port, end) = port(PortLimits::default(), wake.clone());
         ends.push(end);
-        doors.push((
-            port,
-            Desk::new(rest.handle().clone(), router.clone(), wake, desk_limits),
-            board.publisher(usize::from(shard.0)),
-        ));
+        let desk = Desk::new(rest.handle().clone(), router.clone(), wake, desk_limits);
+        doors.push((port, desk, orders, board.publisher(usize::from(shard))));
     }
     let pool = Pool::start(Arc::new(booted.store), ends, STORE_THREADS)
         .map_err(RunError::system("start the threads of the store"))?;
     threads.go(doors
         .into_iter()
-        .map(|(port, desk, publisher)| Go {
+        .map(|(port, desk, orders, publisher)| Go {
             rings: threads.rings(),
             port,
             desk,
+            orders,
             publisher,
         })
         .collect());
@@ -256,23 +265,24 @@ fn shard_config(config: &Config, booted: &Booted, shards: u16) -> Result<ShardCo
         noise: booted.noise.clone(),
         prologue: config.noise_prologue.as_bytes().into(),
         domain: config.domain.as_str().into(),
+        device_ca: Some(DeviceCa::new(&booted.device_ca, &config.domain).public()),
         hash_key,
         policy: config.policy,
         limits: config.limits.clone(),
     })
 }
 
-fn server_info(config: &Config, booted: &Booted) -> ServerInfo {
+fn server_info(config: &Config, booted: &Booted, authority: &Authority) -> ServerInfo {
     ServerInfo {
         domain: config.domain.clone(),
         noise: NoiseInfo::new(booted.noise.clone()),
-        device_ca_public: None,
+        device_ca_public: authority.public(),
         supported_patterns: &["XK", "IK"],
         supported_versions: commucat_shard::VERSIONS,
         capabilities: commucat_shard::CAPABILITIES,
         pairing: Pairing {
             auto_approve: config.policy.auto_approve_devices,
-            pairing_ttl: 300,
+            pairing_ttl: config.pairing.ttl.as_secs(),
             max_auto_devices: config.policy.max_auto_devices_per_user,
         },
     }

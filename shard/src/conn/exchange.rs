@@ -12,7 +12,7 @@ use crate::conn::h2::{H2, Protocol};
 use crate::conn::parts::Unsent;
 use crate::conn::ws::{self, Upgrade};
 use crate::conn::{Conn, Http, Life};
-use crate::input::CallId;
+use crate::input::{CallId, Observed};
 use crate::mesh::message::TunnelId;
 use crate::outbox::Outbox;
 use crate::session::State;
@@ -253,9 +253,9 @@ impl Shard {
         match std::mem::replace(exchange, Exchange::Calling) {
             Exchange::Collecting(parts, body) => {
                 let call = CallId { conn: conn.id, stream };
-                self.fx
-                    .calls
-                    .push((call, Request::from_parts(*parts, Bytes::from(body))));
+                let mut request = Request::from_parts(*parts, Bytes::from(body));
+                request.extensions_mut().insert(Observed(conn.peer));
+                self.fx.calls.push((call, request));
             }
             Exchange::Tunnel(id) => {
                 *exchange = Exchange::Tunnel(id);

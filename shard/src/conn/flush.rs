@@ -203,7 +203,7 @@ impl Shard {
         let settled = match &tunnel.state {
             State::Ready(ready) => ready.pending.waiting() == 0,
             State::Ended | State::Hello | State::Proof(_) => true,
-            State::Looking(_) | State::Recording(_) | State::Attaching(_) => false,
+            State::Looking(_) | State::Recording(_) | State::Opening(_) | State::Attaching(_) => false,
         };
         settled && tunnel.stalled.is_none() && tunnel.outbox.is_quiet() && !tunnel.has_unsent()
     }

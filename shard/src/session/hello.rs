@@ -2,15 +2,17 @@
 //!
 //! Nothing is written before the client has proven its key in step 3: what a HELLO would create is only drafted here.
 
+use commucat_crypto::certificate::{self, CertificateError};
 use commucat_crypto::zkp::{self, Context};
 use commucat_crypto::{Pattern, PublicKey, Responder, ResponderHello};
-use commucat_proto::control::{self, Auth, Hello, Text, UserClaim, UserProfile};
+use commucat_proto::control::{self, Auth, Hello, HexKey, Text, UserClaim, UserProfile};
 use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Handle, SessionToken, Title, UserId};
 use commucat_storage::api::{Profile, Reply, Request, StoreError};
 
 use crate::Shard;
 use crate::mesh::message::TunnelId;
 use crate::session::agreed::{Agreed, CAPABILITIES};
+use crate::session::bearer::token_hash;
 use crate::session::proof::{Plan, Proof};
 use crate::session::roster::local_name;
 use crate::session::{Next, State};
@@ -30,8 +32,19 @@ pub(crate) struct Looking {
     client_static: PublicKey,
     version: u16,
     claim: Option<UserClaim>,
+    /// Whose device it is, by a certificate that has been verified.
+    certified: Option<UserId>,
     capabilities: Vec<&'static str>,
 }
+
+impl Looking {
+    pub(super) fn device(&self) -> (&DeviceId, &PublicKey) {
+        (&self.device, &self.client_static)
+    }
+}
+
+/// What a device hears that may not join a profile by itself.
+pub(super) const JOINING_TAKES_A_CODE: &str = "joining an existing profile takes a pairing code";
 
 /// Why a HELLO is refused.
 struct Refused(Title, &'static str);
@@ -69,6 +82,7 @@ impl Shard {
                 };
                 self.ask_store(request, Waiting::Lookup(tunnel.id));
                 tunnel.state = State::Looking(Box::new(looking));
+                self.note_coming(tunnel.id);
                 tunnel.stalled = Some(Stall::Handshake);
                 Next::Go
             }
@@ -82,6 +96,7 @@ impl Shard {
         let device = local_name(&hello.device_id, &self.config.domain).ok_or(failed("device of another domain"))?;
         let client_static = PublicKey::from_bytes(hello.client_static.0);
         self.check_zkp(&hello).map_err(failed)?;
+        let certified = self.check_certificate(&hello, &device).map_err(failed)?;
         let (noise, server_static) = self
             .read_noise(pattern, &hello.handshake.0)
             .ok_or(failed("noise message 1 is invalid"))?;
@@ -102,6 +117,7 @@ impl Shard {
             client_static,
             version,
             claim: hello.user,
+            certified,
             capabilities: capabilities.collect(),
         })
     }
@@ -132,6 +148,32 @@ impl Shard {
         context.verify(&proof).then_some(()).ok_or("zkp does not verify")
     }
 
+    /// A certificate need not be there either; one that is there must be ours, about this device and a key it has named.
+    /// Gives whose device it says this is.
+    fn check_certificate(&self, hello: &Hello, device: &DeviceId) -> Result<Option<UserId>, &'static str> {
+        let Some(certificate) = &hello.device_certificate else {
+            return Ok(None);
+        };
+        let ca = self
+            .config
+            .device_ca
+            .as_ref()
+            .ok_or("device_certificate of no authority")?;
+        certificate::verify(certificate, ca, self.at.wall.0 / 1000).map_err(|error| match error {
+            CertificateError::Signature => "device_certificate does not verify",
+            CertificateError::Expired => "device_certificate has expired",
+        })?;
+        if local_name(&certificate.device_id, &self.config.domain).as_ref() != Some(device) {
+            return Err("device_certificate of another device");
+        }
+        let key = PublicKey::from_bytes(certificate.public_key.0);
+        let named = |public: &HexKey| PublicKey::from_bytes(public.0).ct_eq(&key);
+        if !named(&hello.client_static) && !hello.device_public.as_ref().is_some_and(named) {
+            return Err("device_certificate of another key");
+        }
+        Ok(Some(certificate.user_id.clone()))
+    }
+
     /// The store has told what it knows.
     pub(crate) fn looked_up(&mut self, id: TunnelId, outcome: Result<Reply, StoreError>) {
         let Some(mut tunnel) = self.tunnels.take(id) else {
@@ -149,6 +191,12 @@ impl Shard {
             Ok(reply) => self.decide(&looking, reply),
             Err(_) => Err(Refused(Title::ServiceUnavailable, "the store cannot answer now")),
         };
+        let decided = decided.and_then(|plan| match &looking.certified {
+            Some(user) if *user != plan.profile().id => {
+                Err(Refused(Title::HandshakeFailed, "device_certificate of another user"))
+            }
+            _ => Ok(plan),
+        });
         let sent = decided.and_then(|plan| self.send_auth(tunnel, looking, plan));
         if let Err(Refused(title, detail)) = sent {
             self.fail(tunnel, title, detail);
@@ -180,13 +228,14 @@ impl Shard {
         }
         let policy = self.config.policy;
         if claim.is_some_and(|claim| claim.id.is_some()) {
-            return Err(match user {
-                Some(_) => Refused(
-                    Title::PairingRequired,
-                    "joining an existing profile takes a pairing code",
-                ),
-                None => Refused(Title::UnknownUser, "no such user"),
-            });
+            return match user {
+                // How many it has is for the store to count, when it writes.
+                Some(user) if policy.auto_approve_devices && policy.max_auto_devices_per_user > 1 => {
+                    Ok(Plan::Join(user))
+                }
+                Some(_) => Err(Refused(Title::PairingRequired, JOINING_TAKES_A_CODE)),
+                None => Err(Refused(Title::UnknownUser, "no such user")),
+            };
         }
         if !policy.auto_approve_devices || policy.max_auto_devices_per_user == 0 {
             return Err(Refused(Title::PairingRequired, "new devices take a pairing code"));
@@ -234,6 +283,7 @@ impl Shard {
             .write_auth(&secret, &mut message)
             .map_err(|_| Refused(Title::HandshakeFailed, "noise message 2 could not be made"))?;
         let agreed = Agreed::of(&looking.capabilities);
+        let token = token_hash(session.expose());
         let auth = Auth {
             session,
             handshake: control::HexBytes(message),
@@ -252,6 +302,7 @@ impl Shard {
             device: looking.device,
             client_static: looking.client_static,
             plan,
+            token,
             agreed,
         }));
         self.touch(tunnel);

@@ -2,12 +2,15 @@
 //! `Ready` has routes, so a session that is not ready cannot route.
 //!
 //! ```text
-//! Hello ─HELLO─► Looking ─store─► Proof ─step 3─► Recording ─store─► Attaching ─home─► Ready
-//!   └───────────────┴─────────────────┴──────────────┴─────────── ERROR ─┴──────────────┴─► Ended
+//! Hello ─HELLO─► Looking ─store─► Proof ─step 3─► Recording ─store─► Opening ─store─► Attaching ─home─► Ready
+//!   └───────────────┴─────────────────┴──────────────┴────────────────┴────── ERROR ─────┴──────────────┴─► Ended
 //! ```
+//! `Recording` is for those of whom something new is to be written; all others go from their proof to `Opening`.
 
 pub(crate) mod agreed;
+pub(crate) mod bearer;
 pub(crate) mod calls;
+pub(crate) mod command;
 pub(crate) mod group;
 pub(crate) mod hello;
 pub(crate) mod pending;
@@ -32,7 +35,9 @@ pub(crate) enum State {
     /// AUTH was sent; the client proves its key.
     Proof(Box<proof::Proof>),
     /// The key is proven; the store writes what is new about the device.
-    Recording(Box<proof::Recording>),
+    Recording(Box<proof::Proven>),
+    /// The store keeps the session's token, unless the device has been revoked meanwhile.
+    Opening(Box<proof::Proven>),
     /// The home is asked for the device's seat.
     Attaching(Box<proof::Attaching>),
     /// Frames are routed.
@@ -198,7 +203,9 @@ impl Shard {
             State::Ready(_) => return self.ready_frame(tunnel, frame),
             State::Hello => self.hello(tunnel, frame),
             State::Proof(_) => self.proof(tunnel, frame),
-            State::Looking(_) | State::Recording(_) | State::Attaching(_) => Next::Wait(Stall::Handshake),
+            State::Looking(_) | State::Recording(_) | State::Opening(_) | State::Attaching(_) => {
+                Next::Wait(Stall::Handshake)
+            }
             State::Ended => Next::End,
         };
         if next == Next::Go {
@@ -264,7 +271,10 @@ impl State {
 
     /// Whether the handshake waits for an answer from the store or the home.
     fn waits(&self) -> bool {
-        matches!(self, Self::Looking(_) | Self::Recording(_) | Self::Attaching(_))
+        matches!(
+            self,
+            Self::Looking(_) | Self::Recording(_) | Self::Opening(_) | Self::Attaching(_)
+        )
     }
 }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use commucat_crypto::{PublicKey, ResponderAwait};
 use commucat_proto::control::{self, AuthProof, Ready as ReadyAck, UserProfile};
 use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Title};
-use commucat_storage::api::{Profile, Reply, Request, StoreError};
+use commucat_storage::api::{AccountRequest, Profile, Reply, Request, StoreError, TokenHash};
 
 use crate::Shard;
 use crate::keys::device_key;
 use crate::mesh::message::{Message, TunnelId};
 use crate::sealed::Sealed;
 use crate::session::agreed::Agreed;
-use crate::session::hello::wire_profile;
+use crate::session::hello::{JOINING_TAKES_A_CODE, wire_profile};
 use crate::session::{Next, State};
 use crate::store_desk::Waiting;
 use crate::tunnel::{Stall, Tunnel};
@@ -27,12 +27,14 @@ pub(crate) enum Plan {
     Update(Profile),
     /// New: it founds this profile.
     Found(Profile),
+    /// New: it joins this profile, which is there already.
+    Join(Profile),
 }
 
 impl Plan {
     pub(crate) fn profile(&self) -> &Profile {
         match self {
-            Self::Keep(profile) | Self::Update(profile) | Self::Found(profile) => profile,
+            Self::Keep(profile) | Self::Update(profile) | Self::Found(profile) | Self::Join(profile) => profile,
         }
     }
 }
@@ -44,22 +46,27 @@ pub(crate) struct Proof {
     pub(crate) device: DeviceId,
     pub(crate) client_static: PublicKey,
     pub(crate) plan: Plan,
+    /// Of the `session` in AUTH.
+    pub(crate) token: TokenHash,
     pub(crate) agreed: Agreed,
 }
 
 /// The key is proven.
 #[derive(Debug)]
-pub(crate) struct Recording {
-    device: DeviceId,
-    client_static: PublicKey,
-    profile: Profile,
-    agreed: Agreed,
+pub(crate) struct Proven {
+    pub(super) device: DeviceId,
+    pub(super) client_static: PublicKey,
+    pub(super) profile: Profile,
+    pub(super) token: TokenHash,
+    pub(super) agreed: Agreed,
 }
 
 /// The store is content.
 #[derive(Debug)]
 pub(crate) struct Attaching {
     pub(crate) device: DeviceId,
+    /// The key it has proven.
+    pub(crate) client_static: PublicKey,
     /// Whose it is.
     pub(crate) profile: Arc<UserProfile>,
     pub(crate) agreed: Agreed,
@@ -88,6 +95,7 @@ impl Shard {
             device,
             client_static,
             plan,
+            token,
             agreed,
         } = *proof;
         let Ok(established) = noise.finish(&step.handshake.0) else {
@@ -96,34 +104,40 @@ impl Shard {
         if !established.remote_static.ct_eq(&client_static) {
             return self.fail(tunnel, Title::HandshakeFailed, "invalid static key");
         }
-        let proven = *established.remote_static.as_bytes();
         if agreed.noise_transport {
             tunnel.sealed = Some(Box::new(Sealed::new(established.transport)));
         }
         tunnel.stalled = Some(Stall::Handshake);
-        let request = match &plan {
-            Plan::Keep(profile) => {
-                let profile = profile.clone();
-                self.attach(tunnel, device, &profile, agreed);
-                return Next::Go;
-            }
-            Plan::Update(profile) => Request::UpdateProfile {
-                profile: profile.clone(),
-            },
-            Plan::Found(profile) => Request::Found {
-                device: device.clone(),
-                static_key: proven,
-                profile: profile.clone(),
-                at: self.at.wall,
-            },
-        };
-        self.ask_store(request, Waiting::Record(tunnel.id));
-        tunnel.state = State::Recording(Box::new(Recording {
+        let proven = Proven {
+            profile: plan.profile().clone(),
             device,
             client_static,
-            profile: plan.profile().clone(),
+            token,
             agreed,
-        }));
+        };
+        let (device, static_key, at) = (proven.device.clone(), *client_static.as_bytes(), self.at.wall);
+        let request = match plan {
+            Plan::Keep(_) => {
+                self.open_session(tunnel, proven);
+                return Next::Go;
+            }
+            Plan::Update(profile) => Request::UpdateProfile { profile },
+            Plan::Found(profile) => Request::Found {
+                device,
+                static_key,
+                profile,
+                at,
+            },
+            Plan::Join(profile) => Request::Account(AccountRequest::JoinProfile {
+                device,
+                static_key,
+                user: profile.id,
+                limit: self.config.policy.max_auto_devices_per_user,
+                at,
+            }),
+        };
+        self.ask_store(request, Waiting::Record(tunnel.id));
+        tunnel.state = State::Recording(Box::new(proven));
         Next::Go
     }
 
@@ -134,7 +148,7 @@ impl Shard {
         };
         if let State::Recording(recording) = std::mem::replace(&mut tunnel.state, State::Ended) {
             match outcome {
-                Ok(_) => self.attach(&mut tunnel, recording.device, &recording.profile, recording.agreed),
+                Ok(_) => self.open_session(&mut tunnel, *recording),
                 Err(StoreError::DeviceExists) => {
                     let request = Request::Lookup {
                         device: recording.device.clone(),
@@ -150,6 +164,12 @@ impl Shard {
                         Title::HandleTaken,
                         "this handle belongs to another profile",
                     );
+                }
+                Err(StoreError::DeviceLimit) => {
+                    self.fail(&mut tunnel, Title::PairingRequired, JOINING_TAKES_A_CODE);
+                }
+                Err(StoreError::UnknownUser) => {
+                    self.fail(&mut tunnel, Title::UnknownUser, "no such user");
                 }
                 Err(_) => {
                     self.fail(&mut tunnel, Title::ServiceUnavailable, "the store cannot answer now");
@@ -170,7 +190,11 @@ impl Shard {
                 Ok(Reply::Found {
                     device: Some(known), ..
                 }) if PublicKey::from_bytes(known.static_key).ct_eq(&recording.client_static) => {
-                    self.attach(&mut tunnel, recording.device, &known.user, recording.agreed);
+                    let proven = Proven {
+                        profile: known.user,
+                        ..*recording
+                    };
+                    self.open_session(&mut tunnel, proven);
                 }
                 Ok(_) => {
                     self.fail(&mut tunnel, Title::HandshakeFailed, "invalid static key");
@@ -184,9 +208,17 @@ impl Shard {
         self.wakes.push(id);
     }
 
-    fn attach(&mut self, tunnel: &mut Tunnel, device: DeviceId, profile: &Profile, agreed: Agreed) {
+    /// Asks the home for the device's seat.
+    pub(super) fn attach(&mut self, tunnel: &mut Tunnel, proven: Proven) {
+        let Proven {
+            device,
+            client_static,
+            profile,
+            agreed,
+            ..
+        } = proven;
         let home = device_key(&self.config.hash_key, &device).home(self.config.shards);
-        let profile = Arc::new(wire_profile(profile));
+        let profile = Arc::new(wire_profile(&profile));
         self.mesh.push(
             home,
             Message::Attach {
@@ -197,6 +229,7 @@ impl Shard {
         );
         tunnel.state = State::Attaching(Box::new(Attaching {
             device,
+            client_static,
             profile,
             agreed,
         }));

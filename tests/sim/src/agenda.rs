@@ -41,6 +41,10 @@ pub(crate) enum Event {
     MaybeDrained { era: u32 },
     /// The wall clock steps.
     WallStep,
+    /// Somebody revokes a device.
+    Revoke(DeviceNo),
+    /// A shard is told of a revocation.
+    Command { era: u32, shard: u16, revocation: u64 },
 }
 
 impl Event {
@@ -63,6 +67,8 @@ impl Event {
             Self::Drain => "drain",
             Self::MaybeDrained { .. } => "maybe drained",
             Self::WallStep => "wall step",
+            Self::Revoke(_) => "revoke",
+            Self::Command { .. } => "command",
         }
     }
 }

@@ -117,6 +117,10 @@ pub(crate) enum Fact<'a> {
     Forgotten { device: DeviceNo, key: FrameKey },
     /// A row was deleted because its time was over.
     Expired { device: DeviceNo, key: FrameKey },
+    /// Somebody asks for a device to be revoked; whether it is, is not known yet.
+    Revoking { device: DeviceNo },
+    /// It has been answered: the device is revoked.
+    Revoked { device: DeviceNo },
     /// The relay died.
     Crashed,
     /// The relay was asked to end, and has ended: it had flushed or stored what it owed.

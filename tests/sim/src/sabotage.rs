@@ -22,11 +22,13 @@ pub enum Sabotage {
     RingLosesByte,
     /// The kernel reports a send as done when half of it was taken.
     RingSendsHalf,
+    /// A revocation is answered, and no shard was told.
+    ShardsUntold,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::MeshDropsFrame,
         Self::MeshReorders,
         Self::MeshRepeatsFrame,
@@ -36,5 +38,6 @@ impl Sabotage {
         Self::StoreAnswersEarly,
         Self::RingLosesByte,
         Self::RingSendsHalf,
+        Self::ShardsUntold,
     ];
 }

@@ -20,6 +20,7 @@ impl Tally {
             ("sessions ready", counters.ready),
             ("handshakes failed", counters.handshakes_failed),
             ("sessions replaced", counters.replaced),
+            ("sessions revoked", counters.revoked),
             ("sessions ended by ERROR", counters.errors),
             ("connections malformed", counters.malformed),
             ("timeouts", counters.timeouts),

@@ -68,6 +68,8 @@ pub(crate) struct Weather {
     pub(crate) drains: u64,
     /// Steps of the wall clock within the run.
     pub(crate) wall_steps: u64,
+    /// Devices that are revoked within the run.
+    pub(crate) revocations: u64,
 
     /// Longest pause of a person between two acts.
     pub(crate) think_us: u64,
@@ -189,6 +191,7 @@ impl Weather {
             duplicate: sometimes(dice, 50_000),
             goodbye: sometimes(dice, 50_000),
             limits: draw_limits(dice),
+            revocations: *dice.pick(&[0, 0, 0, 1, 2, 4]),
         }
     }
 

@@ -44,6 +44,7 @@ fn a_fault_is_seen_by_the_checker_of_the_promise_it_breaks() {
         (Sabotage::MeshEmptiesInvite, "kept"),
         (Sabotage::StoreLosesRow, "kept"),
         (Sabotage::StoreAnswersEarly, "kept"),
+        (Sabotage::ShardsUntold, "revoked"),
     ] {
         let checkers = seen_by(sabotage);
         assert!(checkers.contains(checker), "{sabotage:?} was seen by {checkers:?} only");

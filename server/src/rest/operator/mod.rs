@@ -9,17 +9,19 @@ pub mod token;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Json;
 use axum::extract::{FromRef, FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use commucat_storage::api::{Reply, Request};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::json;
 use tokio::sync::Mutex;
 
 use self::token::AdminToken;
 use super::Site;
+use super::endpoint::{Endpoint, Operation};
 use super::problem::Problem;
 use super::store::StoreClient;
 use crate::telemetry::board::Board;
@@ -95,19 +97,79 @@ impl FromRef<Site> for Operator {
     }
 }
 
-/// The operator's routes.
-pub fn routes() -> Router<Site> {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/api/security-stats", get(security_stats))
-        .route("/admin", get(page::page))
-        .route("/admin/", get(page::to_page))
-        .route("/admin/login", get(page::login).post(page::sign_in))
-        .route("/admin/logout", post(page::sign_out))
-        .route("/admin/events", get(page::events))
-        .route("/admin/app.js", get(page::script))
-        .route("/admin/style.css", get(page::style))
-        .route("/admin/icon.svg", get(page::icon))
+/// For the operator, and for what collects numbers.
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let of = |method, path, handler, operation| Endpoint {
+        method,
+        path,
+        handler,
+        operation,
+    };
+    let text = |media| move |operation: Operation| operation.answers(media, json!({ "type": "string" }));
+    let (html, any) = (text("text/html"), "Without an admin token the page is not served.");
+    let page = |id, summary| Operation::new(id, summary).problem(404, any);
+    let numbers =
+        |id, summary| Operation::new(id, summary).problem(401, "An admin token is configured, and this is not it.");
+    let metrics_text =
+        text("application/openmetrics-text")(numbers("metrics", "Every counter and queue, as OpenMetrics."));
+    let stats = numbers("securityStats", "The six security counters.").json("SecurityStats");
+    let events = text("text/event-stream")(page(
+        "adminEvents",
+        "The numbers of the operator's page, as they change.",
+    ));
+    vec![
+        of(Method::GET, "/metrics", get(metrics), metrics_text),
+        of(Method::GET, "/api/security-stats", get(security_stats), stats),
+        of(
+            Method::GET,
+            "/admin",
+            get(page::page),
+            html(page("admin", "The operator's page.")),
+        ),
+        of(
+            Method::GET,
+            "/admin/",
+            get(page::to_page),
+            page("adminSlash", "Leads to the page."),
+        ),
+        of(
+            Method::GET,
+            "/admin/login",
+            get(page::login),
+            html(page("adminLogin", "The form that asks for the token.")),
+        ),
+        of(
+            Method::POST,
+            "/admin/login",
+            post(page::sign_in),
+            page("adminSignIn", "Gives a cookie for the token.").problem(401, "This is not the token."),
+        ),
+        of(
+            Method::POST,
+            "/admin/logout",
+            post(page::sign_out),
+            page("adminSignOut", "Takes the cookie back."),
+        ),
+        of(Method::GET, "/admin/events", get(page::events), events),
+        of(
+            Method::GET,
+            "/admin/app.js",
+            get(page::script),
+            text("text/javascript")(page("adminScript", "The page's script.")),
+        ),
+        of(
+            Method::GET,
+            "/admin/style.css",
+            get(page::style),
+            text("text/css")(page("adminStyle", "The page's style.")),
+        ),
+        of(
+            Method::GET,
+            "/admin/icon.svg",
+            get(page::icon),
+            text("image/svg+xml")(page("adminIcon", "The page's icon.")),
+        ),
+    ]
 }
 
 /// Whoever may read numbers: the operator, or everybody when there is no token.

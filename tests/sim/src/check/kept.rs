@@ -55,6 +55,8 @@ pub(crate) struct Kept {
     /// Sessions whose clients acknowledge, and what they were given.
     acknowledging: BTreeSet<SessionNo>,
     numbers: BTreeMap<(SessionNo, u32), FrameKey>,
+    /// Devices that are, or may be, revoked: nothing is kept for them.
+    revoked: BTreeSet<DeviceNo>,
 }
 
 impl Kept {
@@ -99,7 +101,7 @@ impl Kept {
             .live
             .values()
             .any(|live| live.device == device && live.closed.is_none_or(|end| end >= since));
-        let excused = live || self.had_left(device, key);
+        let excused = live || self.had_left(device, key) || self.revoked.contains(&device);
         let Some(fate) = self.fate(device, key) else {
             return Ok(());
         };
@@ -250,6 +252,9 @@ impl Checker for Kept {
                 self.sent.insert(*key, sent);
                 self.by_sequence.insert((key.session, *sequence), *key);
             }
+            Fact::Revoking { device } => {
+                self.revoked.insert(*device);
+            }
             Fact::Crashed => {
                 self.all_over(known.at);
                 self.crashed();
@@ -297,7 +302,7 @@ impl Kept {
             for device in sent.owed() {
                 let fate = sent.fates.get(&device).copied().unwrap_or_default();
                 let kept = fate.taken || fate.row || fate.lapsed || fate.lost_with_relay;
-                if !kept && !self.had_left(device, *key) {
+                if !kept && !self.had_left(device, *key) && !self.revoked.contains(&device) {
                     let text = format!("{key} was acknowledged, and {device} neither was sent it nor has it: {fate:?}");
                     return Err(Violation::new("kept", text));
                 }

@@ -8,6 +8,7 @@ mod kept;
 mod left;
 mod order;
 mod refused;
+mod revoked;
 mod roster;
 mod sequences;
 mod sessions;
@@ -106,6 +107,7 @@ impl Checkers {
                 Box::new(sequences::Sequences::default()),
                 Box::new(sessions::Sessions::default()),
                 Box::new(confirmed::Confirmed::new(weather)),
+                Box::new(revoked::Revoked::default()),
             ],
             kept: kept::Kept::default(),
             bytes: bytes::Bytes::new(&weather.limits, frame, usize::from(weather.devices)),

@@ -17,10 +17,15 @@ pub(crate) struct Refused {
     /// Devices that no hostile person has.
     honest: BTreeSet<DeviceNo>,
     healed_at: Option<u64>,
+    /// Devices that are, or may be, revoked: they are unknown by right.
+    revoked: BTreeSet<DeviceNo>,
 }
 
 impl Refused {
     fn refused(&self, device: DeviceNo, reason: &str, since: u64) -> Result<(), Violation> {
+        if self.revoked.contains(&device) {
+            return Ok(());
+        }
         let known = self.founded.get(&device).is_some_and(|founded| *founded < since);
         if known && reason == "unknown" {
             return Err(Violation::new(
@@ -50,6 +55,9 @@ impl Checker for Refused {
             }
             Fact::Said { key, sequence, .. } => {
                 self.said.insert((key.session, *sequence), known.at);
+            }
+            Fact::Revoking { device } => {
+                self.revoked.insert(*device);
             }
             Fact::Healed => self.healed_at = Some(known.at),
             Fact::Emitted { session, frame } => match &frame.body {

@@ -487,3 +487,56 @@ fn what_was_sent_and_not_acknowledged_is_owed_and_its_row_stays() {
     };
     assert_eq!(complaint(checkers, forgotten), "kept");
 }
+
+#[test]
+fn a_revoked_device_must_not_be_given_a_frame_or_become_ready_or_stay() {
+    let revoked = || {
+        let mut checkers = story();
+        tell(&mut checkers, Fact::Revoking { device: DeviceNo(2) });
+        tell(&mut checkers, Fact::Revoked { device: DeviceNo(2) });
+        checkers
+    };
+    let given = |session, frame| Fact::Emitted { session, frame };
+    assert_eq!(complaint(revoked(), Fact::Healed), "revoked");
+    let mut checkers = revoked();
+    let error = wire(
+        FrameType::Error,
+        0,
+        3,
+        Body::Error {
+            title: "Device Revoked".to_owned(),
+        },
+    );
+    tell(&mut checkers, given(CAROL, &error));
+    tell(&mut checkers, Fact::Healed);
+    let late = SessionNo(4);
+    tell(
+        &mut checkers,
+        Fact::Dialled {
+            session: late,
+            device: DeviceNo(2),
+            hostile: false,
+        },
+    );
+    let auth = wire(FrameType::Auth, 0, 1, Body::Auth { delivery_ack: false });
+    tell(&mut checkers, given(late, &auth));
+    let ready = wire(FrameType::Ack, 0, 2, Body::Ready);
+    assert_eq!(complaint(checkers, given(late, &ready)), "revoked");
+
+    let to_carol = |checkers: &mut Checkers| {
+        let fact = Fact::Said {
+            key: key(4),
+            kind: FrameType::Msg,
+            sequence: 4,
+            roster: &[DeviceNo(2)],
+        };
+        tell(checkers, fact);
+    };
+    let frame = msg(4, 3);
+    let mut checkers = story();
+    to_carol(&mut checkers);
+    tell(&mut checkers, given(CAROL, &frame));
+    let mut checkers = revoked();
+    to_carol(&mut checkers);
+    assert_eq!(complaint(checkers, given(CAROL, &frame)), "revoked");
+}

@@ -33,7 +33,7 @@ impl People {
         self.person(device).planned = false;
         match self.mood {
             Mood::Lively => self.live(device, ground),
-            Mood::HalfListening if !self.awake(device) => self.leave_relay(device, ground),
+            Mood::Listening | Mood::HalfListening if !self.awake(device) => self.leave_relay(device, ground),
             Mood::Listening | Mood::HalfListening => self.listen(device, ground),
             Mood::Leaving => self.leave_relay(device, ground),
         }

@@ -35,6 +35,10 @@ pub(crate) struct Person {
     sessions: Vec<SessionNo>,
     /// An act is planned.
     planned: bool,
+    /// Somebody has asked for its device to be revoked.
+    may_be_revoked: bool,
+    /// It has been told that it is.
+    revoked: bool,
 }
 
 /// What people are allowed to do.
@@ -75,6 +79,8 @@ impl People {
                 hostile: no >= devices - hostile.min(devices - 2),
                 sessions: Vec::new(),
                 planned: true,
+                may_be_revoked: false,
+                revoked: false,
             })
             .collect();
         for no in 0..devices {
@@ -94,6 +100,11 @@ impl People {
             mood: Mood::Lively,
             dice,
         }
+    }
+
+    /// Somebody has asked for this device to be revoked.
+    pub(crate) fn may_be_revoked(&mut self, device: DeviceNo) {
+        self.person(device).may_be_revoked = true;
     }
 
     fn person(&mut self, device: DeviceNo) -> &mut Person {
@@ -271,7 +282,13 @@ impl People {
         };
         session.finished = true;
         ground.ring.finish(no, &ground.weather, &mut ground.agenda);
-        let hostile = self.persons[usize::from(session.device.0)].hostile;
+        let person = &mut self.persons[usize::from(session.device.0)];
+        person.revoked |= person.may_be_revoked && problem.starts_with("Device Revoked (403)");
+        // Whatever else it hears: it may have been on its way out already.
+        if person.revoked {
+            return Ok(());
+        }
+        let hostile = person.hostile;
         let expected = session.trespasses && problem.starts_with("Not A Member (403)");
         let late = session.calls.late_answer && problem.starts_with("Not A Participant (403)");
         if hostile || session.tampered || expected || late || client::excusable(problem) {
@@ -329,9 +346,12 @@ impl People {
 
     /// Whether the device wants to be connected.
     fn awake(&self, device: DeviceNo) -> bool {
+        let revoked = self.persons[usize::from(device.0)].revoked;
         match self.mood {
-            Mood::Lively | Mood::Listening => true,
-            Mood::HalfListening => device.0.is_multiple_of(2),
+            // Who was revoked goes on knocking.
+            Mood::Lively => true,
+            Mood::Listening => !revoked,
+            Mood::HalfListening => !revoked && device.0.is_multiple_of(2),
             Mood::Leaving => false,
         }
     }

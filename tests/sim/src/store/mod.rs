@@ -10,7 +10,7 @@ mod model;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use commucat_proto::DeviceId;
+use commucat_proto::{DeviceId, UserId};
 use commucat_storage::api::{AccountRequest, Completion, GroupRequest, Request, StoreError, Submission};
 
 pub(crate) use model::Change;
@@ -201,6 +201,11 @@ impl Store {
         self.names.clear();
         self.in_port.clear();
         self.era += 1;
+    }
+
+    /// Whose device it is, when it is known.
+    pub(crate) fn owner(&self, device: &DeviceId) -> Option<UserId> {
+        self.model.owner(device)
     }
 
     /// Requests that have no answer yet.

@@ -137,6 +137,10 @@ impl Model {
         self.devices.insert(device.clone(), known);
     }
 
+    pub(super) fn owner(&self, device: &DeviceId) -> Option<UserId> {
+        self.devices.get(device).map(|known| known.user.clone())
+    }
+
     /// Whether there is such a device and it has not been revoked.
     fn has_inbox(&self, device: &DeviceId) -> bool {
         self.devices.get(device).is_some_and(|known| known.revoked_at.is_none())

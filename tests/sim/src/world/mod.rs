@@ -5,6 +5,7 @@
 //! hold nothing.
 
 mod heal;
+mod revoke;
 mod turn;
 
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ use commucat_shard::limits::Limits;
 use commucat_shard::mesh::message::{Batch, ShardId};
 use commucat_storage::api::Completion;
 
+use self::revoke::Revocations;
 use crate::agenda::{Agenda, Event};
 use crate::check::{Checkers, Violation};
 use crate::dice::Dice;
@@ -45,8 +47,13 @@ const DRAIN_LOOK_US: u64 = 10_000;
 #[derive(Debug)]
 enum Waiting {
     Ring(Completed),
-    Mesh { from: u16, batch: Batch },
+    Mesh {
+        from: u16,
+        batch: Batch,
+    },
     Stored(Completion),
+    /// A command of this revocation.
+    Command(u64),
     Drain,
 }
 
@@ -77,6 +84,7 @@ pub(crate) struct World {
     cores: Vec<Core>,
     wires: std::collections::BTreeMap<SessionNo, Wire>,
     people: People,
+    revocations: Revocations,
     dice: Dice,
     wall_offset_ms: i64,
     era: u32,
@@ -115,6 +123,7 @@ impl World {
             cores: Vec::new(),
             wires: std::collections::BTreeMap::new(),
             people,
+            revocations: Revocations::default(),
             dice,
             wall_offset_ms: 0,
             era: 0,
@@ -181,6 +190,10 @@ impl World {
         let mut upheavals: Vec<(u64, Event)> = Vec::new();
         for (count, event) in counts {
             upheavals.extend((0..count).map(|_| (self.dice.below(steps), event)));
+        }
+        for _ in 0..weather.revocations {
+            let device = DeviceNo(self.dice.below(u64::from(weather.devices)) as u16);
+            upheavals.push((self.dice.below(steps), Event::Revoke(device)));
         }
         upheavals.sort_unstable_by(|a, b| b.cmp(a));
         while self.steps < steps {
@@ -282,22 +295,29 @@ impl World {
                 store.commit(queue, weather, agenda, &mut changes);
                 self.store_changed(&changes)?;
             }
-            Event::Answer { era: of, queue } if of == era => {
-                if let Some((shard, completion)) = store.answer(queue) {
-                    self.enqueue(shard, Waiting::Stored(completion));
-                }
-            }
+            Event::Answer { era: of, queue } if of == era => match store.answer(queue) {
+                Some((shard, completion)) if shard == self.shards => self.revocation_stored(&completion),
+                Some((shard, completion)) => self.enqueue(shard, Waiting::Stored(completion)),
+                None => {}
+            },
             Event::Person(device) => people.act(device, ground)?,
             Event::Crash => self.crash()?,
             Event::Drain => self.drain(),
             Event::MaybeDrained { era: of } if of == era => self.maybe_drained()?,
             Event::WallStep => self.step_wall(),
+            Event::Revoke(device) => self.revoke(device)?,
+            Event::Command {
+                era: of,
+                shard,
+                revocation,
+            } if of == era => self.enqueue(shard, Waiting::Command(revocation)),
             // Of a process that died.
             Event::Turn { .. }
             | Event::Deadline { .. }
             | Event::Lane { .. }
             | Event::Commit { .. }
             | Event::Answer { .. }
+            | Event::Command { .. }
             | Event::MaybeDrained { .. } => {}
         }
         Ok(())
@@ -326,6 +346,7 @@ impl World {
     /// A new process in place of one that is gone.
     fn restart(&mut self) {
         self.mesh.crash();
+        self.revocations = Revocations::default();
         let sessions = self.ground.ring.crash();
         self.people.relay_died(&sessions, &mut self.ground);
         self.wires.clear();
@@ -419,6 +440,7 @@ fn config(shards: u16, noise_key: StaticKey, weather: &Weather) -> ShardConfig {
         noise: NoiseKeys::only(noise_key),
         prologue: Arc::from(commucat_crypto::DEFAULT_PROLOGUE),
         domain: Arc::from(DOMAIN),
+        device_ca: None,
         hash_key: [0; 32],
         policy: Policy::default(),
         limits: Limits {

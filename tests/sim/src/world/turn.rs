@@ -151,6 +151,7 @@ impl World {
                 );
             }
             Waiting::Stored(completion) => core.handle(moment, Input::Stored(completion), effects),
+            Waiting::Command(revocation) => self.hear_command(shard, revocation, effects)?,
             Waiting::Drain => core.handle(moment, Input::Drain, effects),
         }
         Ok(())
