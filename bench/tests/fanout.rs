@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use commucat_client::{Config, Connection, Event, StaticKey};
 use commucat_crypto::{DEFAULT_PROLOGUE, Entropy};
@@ -10,7 +9,7 @@ use commucat_proto::control::GroupCreate;
 use commucat_proto::{ChannelId, DeviceId, FrameType, GroupId};
 use commucat_shard::Shard;
 use commucat_shard::clock::{Moment, Now, Wall};
-use commucat_shard::config::{Policy, ShardConfig};
+use commucat_shard::config::{NoiseKeys, Policy, ShardConfig};
 use commucat_shard::effect::Effects;
 use commucat_shard::input::{ConnId, Input, Listener};
 use commucat_shard::limits::Limits;
@@ -64,7 +63,8 @@ impl World {
                 id: ShardId(id),
                 shards: CORES,
                 tls: None,
-                noise_key: Arc::new(noise.clone()),
+                noise: NoiseKeys::only(noise.clone()),
+                device_ca: None,
                 prologue: DEFAULT_PROLOGUE.into(),
                 domain: "relay.example".into(),
                 hash_key: [7; 32],

@@ -1,13 +1,12 @@
 //! REST answers in parts, through a whole shard without TLS: over both versions of HTTP, with readers that stop, leave or
 //! are too slow.
 
-use std::sync::Arc;
 
 use bytes::Bytes;
 use commucat_crypto::{Entropy, StaticKey};
 use commucat_shard::Shard;
 use commucat_shard::clock::Moment;
-use commucat_shard::config::{Policy, ShardConfig};
+use commucat_shard::config::{NoiseKeys, Policy, ShardConfig};
 use commucat_shard::effect::{Effects, Ending};
 use commucat_shard::input::{CallId, ConnId, Input, Listener, Part};
 use commucat_shard::limits::Limits;
@@ -40,7 +39,8 @@ impl Bed {
             id: ShardId(0),
             shards: 1,
             tls: None,
-            noise_key: Arc::new(StaticKey::generate(&mut Count(0))),
+            noise: NoiseKeys::only(StaticKey::generate(&mut Count(0))),
+            device_ca: None,
             prologue: b"commucat".as_slice().into(),
             domain: "localhost".into(),
             hash_key: [7; 32],

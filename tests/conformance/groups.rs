@@ -13,8 +13,8 @@ pub(crate) const STATEMENTS: &[Statement] = &[
         words: "When a JOIN control payload carries group_id, the server loads chat_group and group_member state to validate the roster",
         check: |ground| {
             let (mut from, mut to, channel, group) = two_in_a_group(ground);
-            to.say(kind::JOIN, channel, json!({ "group_id": group }).to_string());
-            assert_eq!(acked(&mut to)["ack"], 1);
+            let sequence = to.say(kind::JOIN, channel, json!({ "group_id": group }).to_string());
+            assert_eq!(acked(&mut to), json!({ "ack": sequence }));
             to.say(kind::MSG, channel, "by the stored roster");
             assert_eq!(from.hear_message(), b"by the stored roster");
         },
@@ -43,14 +43,14 @@ pub(crate) const STATEMENTS: &[Statement] = &[
         words: "The server assigns the sender as owner, upserts all listed members, and acknowledges with {\"ack\": <seq>, \"group_id\": \"resolved\"}",
         check: |ground| {
             let mut tunnel = ground.ready(&ground.device("ada"));
-            let members = json!({ "members": ["somebody", "somebody else"], "roles": { "somebody": "admin" } });
+            let members = json!({ "members": ["somebody", "somebody-else"], "roles": { "somebody": "admin" } });
             let sequence = tunnel.say(kind::GROUP_CREATE, ground.channel().into(), members.to_string());
             let ack = acked(&mut tunnel);
             assert!(ack["ack"] == sequence && ack["group_id"].as_str().is_some_and(|id| !id.is_empty()));
             // Only an owner or admin may do this.
-            let invite = json!({ "group_id": ack["group_id"], "device": "one more" });
+            let invite = json!({ "group_id": ack["group_id"], "device": "one-more" });
             tunnel.say(kind::GROUP_INVITE, 0, invite.to_string());
-            assert_eq!(acked(&mut tunnel)["device"], "one more");
+            assert_eq!(acked(&mut tunnel)["device"], "one-more");
         },
     },
     Statement {
@@ -82,7 +82,7 @@ pub(crate) const STATEMENTS: &[Statement] = &[
             from.say(kind::MSG, channel, "welcome");
             assert_eq!(guest.hear_message(), b"welcome");
             to.say(kind::GROUP_INVITE, channel, &invite);
-            assert_eq!(to.refusal(), ("Not Allowed".to_owned(), 403));
+            assert_eq!(to.error().1["title"], "Not Allowed");
         },
     },
     Statement {
@@ -100,7 +100,7 @@ pub(crate) const STATEMENTS: &[Statement] = &[
             guest.say(kind::GROUP_INVITE, channel, somebody.to_string());
             acked(&mut guest);
             guest.say(kind::GROUP_CREATE, channel, json!({ "group_id": group }).to_string());
-            assert_eq!(guest.refusal(), ("Not Allowed".to_owned(), 403));
+            assert_eq!(guest.error().1["title"], "Not Allowed");
             to.say(kind::JOIN, channel, json!({ "group_id": group }).to_string());
             acked(&mut to);
         },

@@ -35,7 +35,7 @@ fn rejection(peer: &mut Peer, device: &Device) -> String {
     let body = acked
         .body
         .unwrap_or_else(|| panic!("{:?} was accepted", acked.sequence));
-    assert_eq!(body.rejected, [device.id.clone()], "{body:?}");
+    assert_eq!(body.rejected, std::slice::from_ref(&device.id), "{body:?}");
     body.reason.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 

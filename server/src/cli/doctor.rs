@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -150,7 +150,7 @@ fn read_certificate(path: &Path) -> Result<CertificateDer<'static>, String> {
     CertificateDer::from_pem_slice(&text).map_err(|_| "holds no certificate in PEM form".to_owned())
 }
 
-fn judge(path: &PathBuf, der: &CertificateDer<'_>, development: bool) -> Finding {
+fn judge(path: &Path, der: &CertificateDer<'_>, development: bool) -> Finding {
     const SUBJECT: &str = "certificate";
     let Ok((_, certificate)) = X509Certificate::from_der(der) else {
         return finding(SUBJECT, Verdict::Missing, format!("{}: not X.509", path.display()));

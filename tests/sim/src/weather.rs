@@ -103,9 +103,10 @@ impl Weather {
     /// Draws the conditions of a seed.
     pub(crate) fn draw(dice: &mut Dice) -> Self {
         let any = Self::draw_any(dice);
-        match dice.below(6) {
+        match dice.below(7) {
             0 => any.restless(dice),
             1 => any.crowded(dice),
+            2 => any.sociable(dice),
             _ => any,
         }
     }
@@ -126,6 +127,25 @@ impl Weather {
             away_us: 1_000,
             duplicate: Rate(*dice.pick(&[10_000, 60_000])),
             goodbye: Rate(*dice.pick(&[10_000, 60_000])),
+            ..self
+        }
+    }
+
+    /// People meet in groups, and stay.
+    fn sociable(self, dice: &mut Dice) -> Self {
+        Self {
+            devices: dice.between(5, 9) as u16,
+            hostile: 0,
+            channels: dice.between(2, 4) as u32,
+            hop_us: *dice.pick(&[20, 200]),
+            read_max: 16_384,
+            reset: Rate::NEVER,
+            store_fails: Rate(self.store_fails.0 / 10),
+            think_us: *dice.pick(&[500, 5_000]),
+            burst: *dice.pick(&[1, 4]),
+            gather: 80,
+            away_us: 1_000,
+            goodbye: Rate(self.goodbye.0 / 10),
             ..self
         }
     }
@@ -183,7 +203,7 @@ impl Weather {
             wall_steps: *dice.pick(&[0, 0, 1, 4]),
             think_us: *dice.pick(&[100, 5_000, 100_000]),
             burst: *dice.pick(&[1, 4, 30]),
-            gather: *dice.pick(&[2, 8, 60]),
+            gather: *dice.pick(&[2, 8, 40]),
             away_us: *dice.pick(&[1_000, 200_000, 10_000_000]),
             payload: *dice.pick(&[40, 300, 3_000]),
             huge: sometimes(dice, 20_000),

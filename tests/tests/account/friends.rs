@@ -13,8 +13,8 @@ use crate::devices::pair;
 fn friend(number: usize) -> Friend {
     Friend {
         user_id: UserId::parse(&format!("user-{number}")).unwrap(),
-        handle: (number % 2 == 0).then(|| Handle::parse(&format!("handle-{number}")).unwrap()),
-        alias: (number % 3 == 0).then(|| Text::cut(&format!("Der {number}. ältere Freund"))),
+        handle: (number.is_multiple_of(2)).then(|| Handle::parse(&format!("handle-{number}")).unwrap()),
+        alias: (number.is_multiple_of(3)).then(|| Text::cut(&format!("Der {number}. ältere Freund"))),
     }
 }
 

@@ -95,8 +95,7 @@ pub(crate) fn established(id: &str, caller: (&Device, &mut Peer), to: &mut [(&De
     let called: Vec<&Device> = to.iter().map(|(device, _)| *device).collect();
     let said = signal(peer, &Signal::Offer(offer(id, device, called)));
     assert_eq!(said, json!({ "call_id": id }));
-    for at in 0..to.len() {
-        let (_, callee) = &mut to[at];
+    for (_, callee) in to.iter_mut() {
         assert_eq!(callee.hear().kind, FrameType::CallOffer);
         let accept = format!(r#"{{"call_id":"{id}","accept":true}}"#);
         let said = say(callee, FrameType::CallAnswer, &accept);
@@ -104,9 +103,10 @@ pub(crate) fn established(id: &str, caller: (&Device, &mut Peer), to: &mut [(&De
         hears(peer, FrameType::CallAnswer, &accept);
     }
     // Who is called hears the answers of all the others.
-    for at in 0..to.len() {
-        for _ in 1..to.len() {
-            assert_eq!(to[at].1.hear().kind, FrameType::CallAnswer);
+    let others = to.len() - 1;
+    for (_, callee) in to.iter_mut() {
+        for _ in 0..others {
+            assert_eq!(callee.hear().kind, FrameType::CallAnswer);
         }
     }
 }

@@ -84,7 +84,7 @@ fn role(group: u16, device: DeviceNo) -> &'static str {
 impl People {
     /// Something about a group.
     pub(super) fn gather(&mut self, no: SessionNo, ground: &mut Ground) -> Result<(), Violation> {
-        let number = self.dice.below(u64::from(GROUPS)) as u16;
+        let number = self.dice.skewed(u64::from(GROUPS) - 1) as u16;
         let Some(device) = self.sessions.get(&no).map(|session| session.device) else {
             return Ok(());
         };
