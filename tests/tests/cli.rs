@@ -171,3 +171,78 @@ fn migrating_takes_the_store_for_itself() {
     assert!(migrated.status.success(), "{migrated:?}");
     assert_eq!(migrated.json()["store"], "embedded");
 }
+
+/// `commucat-cli` against a relay, with the keys in `commucat-client` of its folder.
+fn ask(stage: &Stage, arguments: &[&str]) -> Ended {
+    let reach = ["--url", stage.url(), "--insecure", "--json"];
+    stage.home().cli(&[arguments, &reach].concat())
+}
+
+#[test]
+fn a_second_device_is_paired_listed_and_revoked_from_the_command_line() {
+    let stage = Stage::new("");
+    let ada = Device::new("ada");
+    ada.connect(&stage, HttpVersion::Http1).bye();
+    let folder = stage.home().path().join("commucat-client");
+    commucat_client::keys::keep(&folder, &ada.id, &ada.key).unwrap();
+
+    let offered = ask(&stage, &["pair", "--device", "ada", "--ttl", "2m"]);
+    assert!(offered.status.success(), "{offered:?}");
+    let offered = offered.json();
+    assert_eq!(offered["ttl"], 120);
+    let code = offered["pair_code"].as_str().unwrap();
+    let claimed = ask(&stage, &["pair", "--claim", code, "--name", "tablet"]);
+    assert!(claimed.status.success(), "{claimed:?}");
+    let second = claimed.json()["device_id"].as_str().unwrap().to_owned();
+    let again = ask(&stage, &["pair", "--claim", code]);
+    assert!(
+        !again.status.success() && again.json()["error"].is_string(),
+        "{again:?}"
+    );
+
+    let listed = ask(&stage, &["devices", "--device", &second]);
+    assert!(listed.status.success(), "{listed:?}");
+    let names = |listed: &Value| {
+        let devices = listed["devices"].as_array().unwrap().iter();
+        let mut names: Vec<_> = devices
+            .map(|device| device["device_id"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let mut both = vec!["ada".to_owned(), second.clone()];
+    both.sort();
+    assert_eq!(names(&listed.json()), both);
+
+    assert!(
+        ask(&stage, &["devices", "--device", "ada", "--revoke", &second])
+            .status
+            .success()
+    );
+    let refused = ask(&stage, &["devices", "--device", &second]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+}
+
+#[test]
+fn the_statistics_of_a_talk_are_told_by_shard_and_together() {
+    let stage = Stage::new("");
+    let (ada, bob) = (Device::new("ada"), Device::new("bob"));
+    let (mut from, _to) = (
+        ada.connect(&stage, HttpVersion::Http2),
+        bob.connect(&stage, HttpVersion::Http2),
+    );
+    from.join(1, [&bob]);
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| ask(&stage, &["stats", "--interval", "2s", "--count", "1"]));
+        for number in 0..200 {
+            from.say(1, format!("{number}"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let told = watching.join().unwrap();
+        assert!(told.status.success(), "{told:?}");
+        let told = told.json();
+        assert_eq!(told["shards"].as_array().unwrap().len(), 2);
+        assert_eq!(told["all"]["devices"], 2.0);
+        assert!(told["all"]["frames_in"].as_f64().unwrap() > 0.0, "{told}");
+    });
+}

@@ -12,21 +12,17 @@ use crate::error::ClientError;
 use crate::session::Session;
 
 /// HELLO's payload, and what its answer is checked against.
-pub(super) fn hello(config: Config, entropy: &mut dyn Entropy) -> Result<(Vec<u8>, Greeted), ClientError> {
+pub(super) fn hello(config: &Config, entropy: &mut dyn Entropy) -> Result<(Vec<u8>, Greeted), ClientError> {
     let (noise, message) = Initiator::start(config.pattern, &config.key, config.server, &config.prologue, entropy)?;
-    let offered = config
-        .capabilities
-        .into_iter()
-        .map(text)
-        .collect::<Result<Vec<_>, _>>()?;
+    let offered = config.capabilities.iter().map(text).collect::<Result<Vec<_>, _>>()?;
     let hello = Hello {
         pattern: text(config.pattern.name())?,
-        device_id: config.device,
+        device_id: config.device.clone(),
         client_static: HexKey(*config.key.public().as_bytes()),
         handshake: HexBytes(message),
         protocol_version: None,
         supported_versions: Some(config.versions.iter().copied().map(u64::from).collect()),
-        user: config.user,
+        user: config.user.clone(),
         capabilities: offered.clone(),
         device_public: None,
         zkp: None,
@@ -39,7 +35,7 @@ pub(super) fn hello(config: Config, entropy: &mut dyn Entropy) -> Result<(Vec<u8
         Greeted {
             noise,
             server: config.server,
-            versions: config.versions,
+            versions: config.versions.clone(),
             offered,
         },
     ))

@@ -125,9 +125,9 @@ impl Connection {
             secure: config.secure,
             traceparent: config.traceparent.as_deref(),
         };
-        let http = Http::open(config.http, &request, entropy);
         let (version, eager, acks) = (config.http, config.eager, config.acks);
-        let (hello, greeted) = handshake::hello(config, entropy)?;
+        let (hello, greeted) = handshake::hello(&config, entropy)?;
+        let http = Http::open(version, &request, entropy);
         let mut connection = Self {
             http,
             version,

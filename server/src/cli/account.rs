@@ -3,29 +3,21 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
-use commucat_client::blocking::{Call, Client, Options as Reach, call, server_info};
-use commucat_client::tls::Trust;
-use commucat_client::{Config as Session, Endpoint, OsEntropy, StaticKey, keys};
+use commucat_client::blocking::{Client, server_info};
+use commucat_client::{Config as Session, OsEntropy, StaticKey, keys};
 use commucat_proto::{DeviceId, SessionToken};
 use serde_json::{Value, json};
 
 use super::output::{Failure, Output, Told};
+use super::reach::Reach;
 use crate::config::value;
 
 #[derive(Debug, Args)]
 struct Relay {
-    /// The relay's address
-    #[arg(long, default_value = "https://localhost:8443")]
-    url: Endpoint,
-    /// Trust the certificates in this PEM file
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
-    ca: Option<PathBuf>,
-    /// Trust any certificate: for a development relay only
-    #[arg(long)]
-    insecure: bool,
+    #[command(flatten)]
+    reach: Reach,
     /// Where device keys are kept
     #[arg(long, value_name = "DIR", default_value = "commucat-client")]
     keys: PathBuf,
@@ -35,7 +27,7 @@ struct Relay {
 pub(super) struct PairOptions {
     #[command(flatten)]
     relay: Relay,
-    /// The device that asks for a code
+    /// The device that asks for a code; a session it has elsewhere is replaced
     #[arg(long, required_unless_present = "claim", conflicts_with = "claim")]
     device: Option<DeviceId>,
     /// How long the code is good for; the relay's own default when left out
@@ -53,7 +45,7 @@ pub(super) struct PairOptions {
 pub(super) struct DeviceOptions {
     #[command(flatten)]
     relay: Relay,
-    /// The device that asks
+    /// The device that asks; a session it has elsewhere is replaced
     #[arg(long)]
     device: DeviceId,
     /// Revoke this one: its sessions end at once
@@ -86,7 +78,7 @@ fn offer(options: &PairOptions, device: &DeviceId, output: Output) -> Result<Exi
         text(&offered["pair_code"]),
         offered["ttl"],
         text(&offered["pair_code"]),
-        options.relay.url,
+        options.relay.reach.url,
     );
     output.done(&words, &told);
     Ok(ExitCode::SUCCESS)
@@ -98,7 +90,10 @@ fn claim(options: &PairOptions, code: &str, output: Output) -> Result<ExitCode, 
     if let Some(name) = &options.name {
         body["device_name"] = json!(name);
     }
-    let paired = options.relay.ask("POST", "/api/pair/claim", None, Some(&body))?;
+    let paired = options
+        .relay
+        .reach
+        .ask_json("POST", "/api/pair/claim", None, Some(&body))?;
     let device: DeviceId = text(&paired["device_id"]).parse()?;
     keys::keep(&options.relay.keys, &device, &key)?;
     let told = json!({ "device_id": paired["device_id"], "user": paired["user"] });
@@ -143,52 +138,22 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
-        self.relay.ask(method, path, Some(&self.token), body)
+        self.relay.reach.ask_json(method, path, Some(self.token.expose()), body)
     }
 }
 
 impl Relay {
-    fn reach(&self) -> Reach {
-        Reach {
-            trust: Trust::choose(&self.url, self.ca.as_deref(), self.insecure),
-            source: None,
-            timeout: Duration::from_secs(10),
-        }
-    }
-
+    /// A session of its own: one that the device has elsewhere is replaced by it.
     fn session(&self, device: &DeviceId) -> Result<Asking<'_>, Failure> {
         let key = keys::load(&self.keys, device)?;
-        let reach = self.reach();
-        let server = server_info(&self.url, &reach)?.noise_public;
-        let mut client = Client::connect(&self.url, &reach, Session::new(device.clone(), key, server))?;
+        let (url, options) = (&self.reach.url, self.reach.options());
+        let server = server_info(url, &options)?.noise_public;
+        let mut client = Client::connect(url, &options, Session::new(device.clone(), key, server))?;
         let token = client.connection().session().map(|session| session.token.clone());
         Ok(Asking {
             relay: self,
             token: token.ok_or_else(|| Told("the relay gave no session".to_owned()))?,
             _client: client,
         })
-    }
-
-    fn ask(
-        &self,
-        method: &str,
-        path: &str,
-        token: Option<&SessionToken>,
-        body: Option<&Value>,
-    ) -> Result<Value, Failure> {
-        let body = body.map(Value::to_string);
-        let asked = Call {
-            method,
-            path,
-            bearer: token.map(SessionToken::expose),
-            body: body.as_deref().map(str::as_bytes),
-        };
-        let answer = call(&self.url, &self.reach(), &asked)?;
-        let value: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-        if answer.status != 200 {
-            let detail = value["detail"].as_str().unwrap_or("no more was said");
-            return Err(Told(format!("{path} was answered with {}: {detail}", answer.status)).into());
-        }
-        Ok(value)
     }
 }

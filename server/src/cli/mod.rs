@@ -7,7 +7,9 @@ mod account;
 mod doctor;
 mod migrate;
 mod output;
+mod reach;
 mod rotate;
+mod stats;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -44,6 +46,8 @@ enum Command {
     Pair(account::PairOptions),
     /// List the devices of a device's profile, or revoke one of them
     Devices(account::DeviceOptions),
+    /// Watch a running relay: frames, sessions and load of every shard
+    Stats(stats::Options),
 }
 
 /// Where the relay's configuration is.
@@ -85,6 +89,7 @@ pub fn run(
         Command::Migrate(relay) => migrate::run(relay, &environment, output),
         Command::Pair(options) => account::pair(options, output),
         Command::Devices(options) => account::devices(options, output),
+        Command::Stats(options) => stats::run(options, output),
     };
     match done {
         Ok(code) => code,

@@ -8,7 +8,7 @@ use super::keys::KEYS;
 use super::value::{Kind, Value};
 
 /// One setting.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Key {
     /// Its name in the file, sections joined by a dot.
     pub name: &'static str,
@@ -43,7 +43,7 @@ impl Key {
 /// All keys, in the order in which a person reads them.
 #[must_use]
 pub fn keys() -> &'static [Key] {
-    KEYS
+    &KEYS
 }
 
 /// The key of that name.
@@ -57,7 +57,7 @@ pub fn key(name: &str) -> Option<&'static Key> {
 pub fn reference() -> String {
     let defaults = Config::default();
     let mut table = String::from("| key | default | takes | what it does |\n|---|---|---|---|\n");
-    for key in KEYS {
+    for key in keys() {
         let default = key.kind.write(&key.get(&defaults));
         let default = if default.is_empty() {
             "–".to_owned()
@@ -80,7 +80,7 @@ pub fn reference() -> String {
 pub fn write_file(config: &Config) -> String {
     let mut file = String::new();
     let mut section = "";
-    for key in KEYS {
+    for key in keys() {
         let (in_section, name) = key.name.rsplit_once('.').unwrap_or(("", key.name));
         if in_section != section {
             section = in_section;

@@ -18,12 +18,22 @@ pub(super) struct Endpoint {
     pub(super) operation: Operation,
 }
 
+/// What is shown as `Authorization: Bearer`.
+#[derive(Clone, Copy, Debug)]
+enum Token {
+    Session,
+    Operator,
+}
+
 /// A call as the OpenAPI document has it. What every call may answer (429, 503) is added for all.
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
     id: &'static str,
     summary: &'static str,
-    bearer: bool,
+    /// Which scheme its token is of, when it takes one.
+    token: Option<Token>,
+    /// A part of the operator's page, which is for people and their browsers: not in the document.
+    pub(super) hidden: bool,
     /// A schema's name, and whether the call needs a body.
     body: Option<(&'static str, bool)>,
     answer: Option<(&'static str, Value)>,
@@ -37,7 +47,8 @@ impl Operation {
         Self {
             id,
             summary,
-            bearer: false,
+            token: None,
+            hidden: false,
             body: None,
             answer: None,
             problems: Vec::new(),
@@ -47,8 +58,23 @@ impl Operation {
     /// It takes a session's token.
     #[must_use]
     pub(super) fn bearer(mut self) -> Self {
-        self.bearer = true;
+        self.token = Some(Token::Session);
         self.problem(401, "No token, or one that is worth nothing.")
+    }
+
+    /// It takes the operator's token, when one is configured.
+    #[must_use]
+    pub(super) fn operator(mut self) -> Self {
+        self.token = Some(Token::Operator);
+        self.problem(401, "An admin token is configured, and this is not it.")
+    }
+
+    /// A part of a page.
+    #[must_use]
+    pub(super) const fn page() -> Self {
+        let mut operation = Self::new("", "");
+        operation.hidden = true;
+        operation
     }
 
     /// It takes JSON of this schema.
@@ -101,8 +127,11 @@ impl Operation {
             responses.insert(status.to_string(), problem(status, when));
         }
         let mut operation = json!({ "operationId": self.id, "summary": self.summary, "responses": responses });
-        if self.bearer {
-            operation["security"] = json!([{ "bearer": [] }]);
+        match self.token {
+            Some(Token::Session) => operation["security"] = json!([{ "bearer": [] }]),
+            // Or none, where none is configured.
+            Some(Token::Operator) => operation["security"] = json!([{ "operator": [] }, {}]),
+            None => {}
         }
         if let Some((schema, required)) = self.body {
             operation["requestBody"] = json!({

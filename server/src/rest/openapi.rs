@@ -45,7 +45,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 fn document(endpoints: &[Endpoint]) -> Value {
     let mut paths = Map::new();
-    for endpoint in endpoints {
+    for endpoint in endpoints.iter().filter(|endpoint| !endpoint.operation.hidden) {
         let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
         path[endpoint.method.as_str().to_lowercase()] = endpoint.operation.describe();
     }
@@ -61,6 +61,7 @@ fn document(endpoints: &[Endpoint]) -> Value {
         "components": {
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "description": "The `session` of the AUTH frame." },
+                "operator": { "type": "http", "scheme": "bearer", "description": "The relay's admin token." },
             },
             "schemas": schemas(),
         },

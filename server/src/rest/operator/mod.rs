@@ -105,70 +105,26 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         handler,
         operation,
     };
-    let text = |media| move |operation: Operation| operation.answers(media, json!({ "type": "string" }));
-    let (html, any) = (text("text/html"), "Without an admin token the page is not served.");
-    let page = |id, summary| Operation::new(id, summary).problem(404, any);
-    let numbers =
-        |id, summary| Operation::new(id, summary).problem(401, "An admin token is configured, and this is not it.");
-    let metrics_text =
-        text("application/openmetrics-text")(numbers("metrics", "Every counter and queue, as OpenMetrics."));
-    let stats = numbers("securityStats", "The six security counters.").json("SecurityStats");
-    let events = text("text/event-stream")(page(
-        "adminEvents",
-        "The numbers of the operator's page, as they change.",
-    ));
+    let page = |method, path, handler| of(method, path, handler, Operation::page());
+    let text = json!({ "type": "string" });
+    let numbers = Operation::new("metrics", "Every counter and queue, as OpenMetrics.")
+        .operator()
+        .answers("application/openmetrics-text", text);
+    let security = Operation::new("securityStats", "The six security counters.")
+        .operator()
+        .json("SecurityStats");
     vec![
-        of(Method::GET, "/metrics", get(metrics), metrics_text),
-        of(Method::GET, "/api/security-stats", get(security_stats), stats),
-        of(
-            Method::GET,
-            "/admin",
-            get(page::page),
-            html(page("admin", "The operator's page.")),
-        ),
-        of(
-            Method::GET,
-            "/admin/",
-            get(page::to_page),
-            page("adminSlash", "Leads to the page."),
-        ),
-        of(
-            Method::GET,
-            "/admin/login",
-            get(page::login),
-            html(page("adminLogin", "The form that asks for the token.")),
-        ),
-        of(
-            Method::POST,
-            "/admin/login",
-            post(page::sign_in),
-            page("adminSignIn", "Gives a cookie for the token.").problem(401, "This is not the token."),
-        ),
-        of(
-            Method::POST,
-            "/admin/logout",
-            post(page::sign_out),
-            page("adminSignOut", "Takes the cookie back."),
-        ),
-        of(Method::GET, "/admin/events", get(page::events), events),
-        of(
-            Method::GET,
-            "/admin/app.js",
-            get(page::script),
-            text("text/javascript")(page("adminScript", "The page's script.")),
-        ),
-        of(
-            Method::GET,
-            "/admin/style.css",
-            get(page::style),
-            text("text/css")(page("adminStyle", "The page's style.")),
-        ),
-        of(
-            Method::GET,
-            "/admin/icon.svg",
-            get(page::icon),
-            text("image/svg+xml")(page("adminIcon", "The page's icon.")),
-        ),
+        of(Method::GET, "/metrics", get(metrics), numbers),
+        of(Method::GET, "/api/security-stats", get(security_stats), security),
+        page(Method::GET, "/admin", get(page::page)),
+        page(Method::GET, "/admin/", get(page::to_page)),
+        page(Method::GET, "/admin/login", get(page::login)),
+        page(Method::POST, "/admin/login", post(page::sign_in)),
+        page(Method::POST, "/admin/logout", post(page::sign_out)),
+        page(Method::GET, "/admin/events", get(page::events)),
+        page(Method::GET, "/admin/app.js", get(page::script)),
+        page(Method::GET, "/admin/style.css", get(page::style)),
+        page(Method::GET, "/admin/icon.svg", get(page::icon)),
     ]
 }
 
