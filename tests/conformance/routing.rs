@@ -103,6 +103,9 @@ pub(crate) const STATEMENTS: &[Statement] = &[
 
 fn opaque_frames_are_routed_alike(ground: &Ground<'_>) {
     let (mut from, mut to, channel) = ground.pair();
+    // TYPING is for those who are up to date, which a session is once its inbox was read.
+    from.say(channel, "up to date");
+    to.hears("up to date");
     for kind in [FrameType::Typing, FrameType::KeyUpdate, FrameType::GroupEvent] {
         let channel = commucat_proto::ChannelId::new(channel);
         let sequence = from.client().send(kind, channel, kind.name().as_bytes()).unwrap();
