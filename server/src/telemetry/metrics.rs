@@ -215,6 +215,11 @@ pub static METRICS: &[Metric] = &[
         "Presence entries, or parts of a round of them, that the store did not take."
     ),
     counter!(
+        "sessions_revoked",
+        revoked,
+        "Sessions, ready or about to be, that ended because their device was revoked or got another key."
+    ),
+    counter!(
         "overflows",
         overflows,
         "Times a live session's queue was full, and went to its inbox."

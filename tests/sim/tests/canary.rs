@@ -1,17 +1,16 @@
 //! The checkers can fail: each deliberate fault outside the contracts is seen by somebody.
 
-use std::collections::BTreeSet;
 use std::panic::{self, AssertUnwindSafe};
 
 use commucat_sim::{Options, Sabotage, run};
 
-/// A few seeds are enough: the first or the second sees most faults.
-const SEEDS: u64 = 30;
+/// The first or the second sees most faults; what is rare in the world is rarely broken.
+const SEEDS: u64 = 300;
 const STEPS: u64 = 2_000;
 
-/// Which checkers saw the fault, over the seeds; an assertion of the relay counts as one.
-fn seen_by(sabotage: Sabotage) -> BTreeSet<String> {
-    let one = |seed| {
+/// Which checkers see the fault, seed by seed, for as long as somebody asks; an assertion of the relay counts as one.
+fn seen_by(sabotage: Sabotage) -> impl Iterator<Item = String> {
+    let one = move |seed| {
         let options = Options {
             seed,
             steps: STEPS,
@@ -24,15 +23,15 @@ fn seen_by(sabotage: Sabotage) -> BTreeSet<String> {
             Err(_) => Some("assertion".to_owned()),
         }
     };
-    (1..=SEEDS).filter_map(one).collect()
+    (1..=SEEDS).filter_map(one)
 }
 
 #[test]
 fn every_sabotage_is_seen() {
     for sabotage in Sabotage::ALL {
-        let checkers = seen_by(sabotage);
-        println!("{sabotage:?}: {checkers:?}");
-        assert!(!checkers.is_empty(), "{sabotage:?} was not seen in {SEEDS} seeds");
+        let checker = seen_by(sabotage).next();
+        println!("{sabotage:?}: {checker:?}");
+        assert!(checker.is_some(), "{sabotage:?} was not seen in {SEEDS} seeds");
     }
 }
 
@@ -46,7 +45,7 @@ fn a_fault_is_seen_by_the_checker_of_the_promise_it_breaks() {
         (Sabotage::StoreAnswersEarly, "kept"),
         (Sabotage::ShardsUntold, "revoked"),
     ] {
-        let checkers = seen_by(sabotage);
-        assert!(checkers.contains(checker), "{sabotage:?} was seen by {checkers:?} only");
+        let seen = seen_by(sabotage).any(|seen| seen == checker);
+        assert!(seen, "{sabotage:?} was not seen by {checker} in {SEEDS} seeds");
     }
 }
