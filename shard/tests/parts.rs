@@ -1,7 +1,6 @@
 //! REST answers in parts, through a whole shard without TLS: over both versions of HTTP, with readers that stop, leave or
 //! are too slow.
 
-
 use bytes::Bytes;
 use commucat_crypto::{Entropy, StaticKey};
 use commucat_shard::Shard;
