@@ -6,7 +6,7 @@ use commucat_tests::people::PATIENCE;
 use commucat_tests::servers::Databases;
 use serde_json::{Value, json};
 
-use crate::ground::{Ground, Statement};
+use crate::ground::Statement;
 
 pub(crate) const STATEMENTS: &[Statement] = &[
     Statement {
