@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use commucat_client::{HttpVersion, Pattern};
 use commucat_tests::people::{Device, Peer};
 use commucat_tests::relay::Relay;
+use commucat_tests::servers::Databases;
+use commucat_tests::stage::{Stage, Store};
 use commucat_tests::tunnel::Tunnel;
 use serde_json::Value;
 
@@ -25,6 +27,8 @@ pub(crate) struct Statement {
 pub(crate) struct Ground<'a> {
     /// The relay, which other statements use as well.
     pub(crate) relay: &'a Relay,
+    /// Its databases, when it keeps its things in some.
+    pub(crate) databases: Option<&'a Databases>,
     /// The way.
     pub(crate) http: HttpVersion,
     tag: u32,
@@ -35,9 +39,10 @@ static TAG: AtomicU32 = AtomicU32::new(0);
 
 impl<'a> Ground<'a> {
     /// For one statement.
-    pub(crate) fn new(relay: &'a Relay, http: HttpVersion) -> Self {
+    pub(crate) fn new(stage: &'a Stage, store: Store, http: HttpVersion) -> Self {
         Self {
-            relay,
+            relay: stage,
+            databases: (store == Store::Postgres).then(|| stage.databases()),
             http,
             tag: TAG.fetch_add(1, Ordering::Relaxed),
             channel: Cell::new(0),
