@@ -79,11 +79,12 @@ pub(crate) const STATEMENTS: &[Statement] = &[
         check: |ground| {
             let mut call = Call::accepted(ground);
             call.end("hangup");
-            // The name is free again: the same call can be offered, from the other side.
+            // Nobody is in a call any more: the other side begins the next one, on the same channel.
             let (from, to) = (call.devices[1].clone(), call.devices[0].clone());
-            let again = offer(&call.id, &from, &to);
+            let next = format!("{}-next", call.id);
+            let again = offer(&next, &from, &to);
             let ack = say(&mut call.called, call.channel, CallOffer, &again);
-            assert_eq!(ack, json!({ "call_id": call.id }));
+            assert_eq!(ack, json!({ "call_id": next }));
             hears(&mut call.caller, call.channel, CallOffer, &again);
         },
     },

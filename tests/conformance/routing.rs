@@ -85,7 +85,7 @@ pub(crate) const STATEMENTS: &[Statement] = &[
                 .send(FrameType::Presence, channel, br#"{"state":"away"}"#)
                 .unwrap();
             from.settled(away);
-            assert_eq!(to.sees()["state"], "away");
+            to.sees_state("away");
         },
     },
     Statement {

@@ -341,6 +341,16 @@ impl Peer {
         }
     }
 
+    /// Waits for a PRESENCE with this state. Two who join at the same moment may hear of each other twice.
+    pub fn sees_state(&mut self, state: &str) -> Value {
+        loop {
+            let seen = self.sees();
+            if seen["state"] == state {
+                return seen;
+            }
+        }
+    }
+
     /// The next PRESENCE, as JSON; those are kept apart from what devices say.
     ///
     /// # Panics
