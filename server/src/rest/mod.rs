@@ -2,7 +2,7 @@
 //!
 //! A shard reads a request from its own connection and hands it over whole; [`desk`] carries it to the router, which
 //! runs on a few threads of its own, and brings the answer back. Each area is a file with its `endpoints()`; adding a call
-//! means adding an [`Endpoint`](endpoint::Endpoint) there, which is its route and its place in the OpenAPI document.
+//! means adding an `Endpoint` there, which is its route and its place in the OpenAPI document.
 
 mod bearer;
 mod body;

@@ -1,6 +1,6 @@
 //! All shards' latest snapshots, collected when somebody asks.
 //!
-//! Invariant: shards are asked, and sleeping ones woken, at most once in [`FRESH`], however many ask; whoever comes sooner
+//! Invariant: shards are asked, and sleeping ones woken, at most once in `FRESH`, however many ask; whoever comes sooner
 //! is given what was collected. A shard that does not answer in time keeps its last snapshot, whose age everybody can see.
 
 use std::sync::{Arc, OnceLock};

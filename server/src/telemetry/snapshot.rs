@@ -1,7 +1,7 @@
 //! One shard's numbers at one moment, and how they leave its thread: when they are asked for, and not before.
 //!
 //! Invariant: what this costs a shard that nobody asks is one load per turn. A shard that is asked walks its sessions
-//! [`SLOTS`] per turn, copies its counters once and pushes them into a queue of one; it never waits, and takes no lock.
+//! `SLOTS` per turn, copies its counters once and pushes them into a queue of one; it never waits, and takes no lock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
