@@ -138,6 +138,15 @@ impl StaticKey {
     }
 }
 
+/// By their public halves, which no two secrets that are used share.
+impl PartialEq for StaticKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.public == other.public
+    }
+}
+
+impl Eq for StaticKey {}
+
 impl fmt::Debug for StaticKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StaticKey(public: {}, secret: ..)", self.public)

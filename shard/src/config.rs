@@ -19,7 +19,7 @@ pub struct ShardConfig {
     pub shards: u16,
     /// For connections of the TLS listener; without it they are closed.
     pub tls: Option<Arc<ServerConfig>>,
-    /// The Noise static keys at the start; `Input::Keys` changes them.
+    /// The Noise static keys at the start; `Command::Keys` changes them.
     pub noise: NoiseKeys,
     /// The Noise prologue, `commucat` by default.
     pub prologue: Arc<[u8]>,
@@ -37,7 +37,7 @@ pub struct ShardConfig {
 
 /// The Noise static keys that this server answers to. After a rotation both work until clients have learned of the new
 /// one; each is told the key that it has used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoiseKeys {
     /// The one to use.
     pub current: Arc<StaticKey>,

@@ -53,7 +53,7 @@ pub enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Observed(pub Option<SocketAddr>);
 
-/// What somebody outside the shards has decided about a device. Given to all shards, after the store has it.
+/// What somebody outside the shards has decided. Given to all shards; what is about a device, after the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// It is refused from now on: its session, and any that is about to be, ends.
@@ -68,6 +68,8 @@ pub enum Command {
         /// Its key from now on.
         static_key: [u8; 32],
     },
+    /// The operator has rotated the Noise static key; handshakes that have begun go on with the one they began with.
+    Keys(NoiseKeys),
 }
 
 /// What the driver feeds.
@@ -131,8 +133,6 @@ pub enum Input<'a> {
     },
     /// When this returns, what it decides holds here.
     Command(Command),
-    /// The operator has rotated the Noise static key; handshakes that have begun go on with the one they began with.
-    Keys(NoiseKeys),
     /// `deadline()` has passed.
     Expired,
     /// The operator wants the process to end: refuse the new, flush what is owed, store the rest.

@@ -198,8 +198,7 @@ impl Shard {
             Input::Stored(completion) => self.stored(completion),
             Input::Answered { call, response } => self.answered(call, response),
             Input::Streamed { call, part } => self.streamed(call, part),
-            Input::Command(command) => self.command(&command),
-            Input::Keys(keys) => self.noise = keys,
+            Input::Command(command) => self.command(command),
             Input::Expired => self.expired(),
             Input::Drain => self.drain(),
         }

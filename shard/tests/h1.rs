@@ -332,6 +332,18 @@ fn after_connection_close_nothing_more_is_read() {
 }
 
 #[test]
+fn what_is_longer_than_a_chunk_can_say_becomes_several() {
+    let mut h1 = H1::new();
+    let mut out = Vec::new();
+    h1.head(200, &[], OutBody::Chunked, true, &mut out);
+    out.clear();
+    h1.chunk(&vec![b'z'; (1 << 24) + 4], &mut out);
+    let (first, rest) = (8 + (1 << 24) - 1 + 2, b"000005\r\nzzzzz\r\n");
+    assert_eq!(&out[..9], b"ffffff\r\nz");
+    assert_eq!(&out[first..], rest);
+}
+
+#[test]
 fn http_1_0_is_answered_without_chunks_and_closed() {
     let (mut h1, mut input) = (H1::new(), &b"OPTIONS / HTTP/1.0\r\n\r\nGET / HTTP/1.0\r\n\r\n"[..]);
     let Ok(Some(H1Event::Request(parts, BodyKind::None))) = h1.next(&mut input) else {

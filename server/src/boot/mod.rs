@@ -78,7 +78,11 @@ pub fn boot(config: &Config) -> Result<Booted, BootError> {
     let store = store::open(config)?;
     let mut entropy = SystemEntropy::new()?;
     let noise = noise::static_keys(&config.data, &mut entropy)?;
-    let device_ca = seed::seed(&config.data.join("device-ca.key"), &mut entropy)?;
+    let device_ca = seed::read_or_make(
+        &config.data.join("device-ca.key"),
+        "devices have certificates by it",
+        &mut entropy,
+    )?;
     let federation_public = federation::public_key(&config.data, &mut entropy)?;
     let tls = tls::server_config(config)?;
     let admin = admin::token(config)?;

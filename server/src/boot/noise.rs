@@ -12,8 +12,11 @@ use commucat_shard::config::NoiseKeys;
 use commucat_storage::api::Wall;
 use zeroize::Zeroizing;
 
-use super::BootError;
 use super::files::{FileError, create_private, read_secret, replace_private};
+use super::{BootError, seed};
+
+/// Who would notice if it were another.
+const KNOWN: &str = "clients know it";
 
 fn current_path(data: &Path) -> PathBuf {
     data.join("noise.key")
@@ -40,14 +43,15 @@ pub(super) fn static_keys(data: &Path, entropy: &mut dyn Entropy) -> Result<Nois
 /// When a file cannot be read, others can read it, or it holds no key.
 pub fn rotated(data: &Path) -> Result<NoiseKeys, BootError> {
     let path = current_path(data);
-    let text = read_secret(&path)?.ok_or_else(|| FileError::contents(&path, "there is no Noise key yet"))?;
-    let current = Arc::new(parse(&path, &text)?);
+    let current = seed::read(&path, KNOWN)?.ok_or_else(|| FileError::contents(&path, "there is no Noise key yet"))?;
+    let current = Arc::new(StaticKey::from_bytes(*current));
     let path = previous_path(data);
     let previous = match read_secret(&path)? {
         Some(text) => {
-            let (key, until) = text.trim().split_once(' ').ok_or_else(|| no_key(&path))?;
-            let until = until.parse::<u64>().map_err(|_| no_key(&path))?;
-            Some((Arc::new(parse(&path, key)?), Wall(until.saturating_mul(1000))))
+            let (key, until) = text.trim().split_once(' ').ok_or_else(|| no_end(&path))?;
+            let until = until.parse::<u64>().map_err(|_| no_end(&path))?;
+            let key = StaticKey::from_bytes(*seed::parse(&path, key, KNOWN)?);
+            Some((Arc::new(key), Wall(until.saturating_mul(1000))))
         }
         None => None,
     };
@@ -84,25 +88,14 @@ pub fn rotate(data: &Path, grace: Duration, entropy: &mut dyn Entropy) -> Result
     })
 }
 
-/// 64 digits and the end of the line.
 fn key_text(key: &StaticKey) -> Zeroizing<Vec<u8>> {
-    let mut text = Zeroizing::new(vec![b'\n'; 65]);
-    // 32 bytes are 64 digits, and the last byte stays the end of the line.
-    let encoded = hex::encode_to_slice(key.expose().as_ref(), &mut text[..64]);
-    debug_assert!(encoded.is_ok(), "32 bytes are 64 digits");
-    text
+    seed::text(&key.expose())
 }
 
-fn parse(path: &Path, text: &str) -> Result<StaticKey, FileError> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    hex::decode_to_slice(text.trim(), &mut *bytes).map_err(|_| no_key(path))?;
-    Ok(StaticKey::from_bytes(*bytes))
-}
-
-fn no_key(path: &Path) -> FileError {
+fn no_end(path: &Path) -> FileError {
     FileError::contents(
         path,
-        "should hold a key of 64 hex digits; restore it from a backup, since clients know it",
+        "should hold a key of 64 hex digits, and the Unix time at which it ends",
     )
 }
 

@@ -1,4 +1,4 @@
-//! The device authority's Ed25519 seed: made once, kept as hex in a file of mode 0600, never logged.
+//! 32 secret bytes as hex in a file of mode 0600: made once, never logged. The form of every key that this server keeps.
 
 use std::path::Path;
 
@@ -8,28 +8,61 @@ use zeroize::Zeroizing;
 use super::BootError;
 use super::files::{FileError, create_private, read_secret};
 
+/// The bytes.
+pub(super) type Seed = Zeroizing<[u8; 32]>;
+
+/// Reads the seed, when there is one. `known` tells who would notice if it were another.
+///
+/// # Errors
+/// When the file cannot be read, others can read it, or it holds no seed.
+pub(super) fn read(path: &Path, known: &str) -> Result<Option<Seed>, BootError> {
+    match read_secret(path)? {
+        Some(text) => Ok(Some(parse(path, &text, known)?)),
+        None => Ok(None),
+    }
+}
+
 /// Reads the seed, or makes it.
 ///
 /// # Errors
-/// When the file cannot be read or made, others can read it, or it holds no seed.
-pub(super) fn seed(path: &Path, entropy: &mut dyn Entropy) -> Result<Zeroizing<[u8; 32]>, BootError> {
-    let mut seed = Zeroizing::new([0; 32]);
-    if let Some(text) = read_secret(path)? {
-        hex::decode_to_slice(text.trim(), &mut *seed).map_err(|_| {
-            FileError::contents(
-                path,
-                "should hold a seed of 64 hex digits; restore it from a backup, since devices have certificates by it",
-            )
-        })?;
+/// As `read`, and when the file cannot be made.
+pub(super) fn read_or_make(path: &Path, known: &str, entropy: &mut dyn Entropy) -> Result<Seed, BootError> {
+    if let Some(seed) = read(path, known)? {
         return Ok(seed);
     }
-    entropy.fill(&mut *seed);
-    let mut text = Zeroizing::new(vec![b'\n'; 65]);
-    // 32 bytes are 64 digits, and the last byte stays the end of the line.
-    if hex::encode_to_slice(seed.as_slice(), &mut text[..64]).is_ok() {
-        create_private(path, &text)?;
-    }
+    let seed = fresh(entropy);
+    create_private(path, &text(&seed))?;
     Ok(seed)
+}
+
+/// A new one, in no file yet.
+pub(super) fn fresh(entropy: &mut dyn Entropy) -> Seed {
+    let mut seed = Zeroizing::new([0; 32]);
+    entropy.fill(&mut *seed);
+    seed
+}
+
+/// From the text of a file.
+///
+/// # Errors
+/// When it is something else.
+pub(super) fn parse(path: &Path, text: &str, known: &str) -> Result<Seed, FileError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(text.trim(), &mut *seed).map_err(|_| {
+        FileError::contents(
+            path,
+            format!("should hold 64 hex digits; restore it from a backup, since {known}"),
+        )
+    })?;
+    Ok(seed)
+}
+
+/// For a file: 64 digits and the end of the line.
+pub(super) fn text(seed: &[u8; 32]) -> Zeroizing<Vec<u8>> {
+    let mut text = Zeroizing::new(vec![b'\n'; 65]);
+    let encoded = hex::encode_to_slice(seed, &mut text[..64]);
+    debug_assert!(encoded.is_ok(), "32 bytes are 64 digits");
+    text
 }
 
 #[cfg(test)]
@@ -44,11 +77,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("device-ca.key");
         let mut entropy = SystemEntropy::new().unwrap();
-        let first = seed(&path, &mut entropy).unwrap();
+        let mut seed = || read_or_make(&path, "somebody knows it", &mut entropy);
+        let first = seed().unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(*seed(&path, &mut entropy).unwrap(), *first);
+        assert_eq!(*seed().unwrap(), *first);
         std::fs::write(&path, "no seed").unwrap();
-        let message = seed(&path, &mut entropy).unwrap_err().to_string();
+        let message = seed().unwrap_err().to_string();
         assert!(message.contains("64 hex digits"), "{message}");
     }
 }

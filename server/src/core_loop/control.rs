@@ -1,9 +1,7 @@
 //! What the main thread tells the shards' threads, and what they tell it.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use commucat_shard::config::NoiseKeys;
 use commucat_shard::mesh::lanes::Watch;
 use commucat_shard::mesh::message::ShardId;
 
@@ -25,9 +23,6 @@ pub struct Control {
     phase: AtomicU8,
     /// By shard. Means something only while draining.
     quiet: Box<[AtomicBool]>,
-    /// What the operator has rotated last; `rotations` tells whether a shard has to look.
-    keys: Mutex<Option<NoiseKeys>>,
-    rotations: AtomicU64,
 }
 
 impl Control {
@@ -37,8 +32,6 @@ impl Control {
         Self {
             phase: AtomicU8::new(0),
             quiet: (0..shards).map(|_| AtomicBool::new(false)).collect(),
-            keys: Mutex::new(None),
-            rotations: AtomicU64::new(0),
         }
     }
 
@@ -55,22 +48,6 @@ impl Control {
             1 => Phase::Draining,
             _ => Phase::Stopping,
         }
-    }
-
-    /// The Noise keys have changed. The caller wakes every shard afterwards.
-    pub fn rotate(&self, keys: NoiseKeys) {
-        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Some(keys);
-        self.rotations.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// How often they have changed.
-    pub(super) fn rotations(&self) -> u64 {
-        self.rotations.load(Ordering::SeqCst)
-    }
-
-    /// The keys of the last change.
-    pub(super) fn keys(&self) -> Option<NoiseKeys> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A shard says at the end of a turn whether it holds anything that is not finished.

@@ -71,8 +71,6 @@ pub(super) struct Turns {
     control: Arc<Control>,
     clock: Clock,
     phase: Phase,
-    /// Changes of the Noise keys that the shard knows of.
-    rotations: u64,
     /// Answers that are there already, for the next turn: refusals, and what the last look before a sleep found.
     completions: Vec<Completion>,
     answers: Vec<(CallId, Answer)>,
@@ -109,7 +107,6 @@ impl Turns {
             control,
             clock,
             phase: Phase::Serving,
-            rotations: 0,
             completions: Vec::new(),
             answers: Vec::new(),
             publisher,
@@ -176,13 +173,6 @@ impl Turns {
         }
         if shard.deadline().is_some_and(|deadline| deadline <= at.now) {
             shard.handle(at, Input::Expired, effects);
-        }
-        let rotations = self.control.rotations();
-        if rotations != self.rotations
-            && let Some(keys) = self.control.keys()
-        {
-            self.rotations = rotations;
-            shard.handle(at, Input::Keys(keys), effects);
         }
         let phase = self.control.phase();
         if self.phase == Phase::Serving && phase > Phase::Serving {
@@ -293,7 +283,6 @@ impl Turns {
             || self.publisher.is_asked()
             || !self.orders.is_empty()
             || self.control.phase() != self.phase
-            || self.control.rotations() != self.rotations
     }
 
     /// How long there is nothing to do unless something comes.

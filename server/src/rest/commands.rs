@@ -1,4 +1,4 @@
-//! From the router to the shards: what was decided about a device, and that every shard has heard it.
+//! From the router, and from the main thread, to the shards: what was decided outside, and that every shard has heard it.
 //!
 //! Invariant: when [`Commands::tell`] returns, the command holds on every shard that still runs. Each shard's queue is bounded;
 //! a caller finds it full only when its shard is slower than the revocations of everybody, and waits.

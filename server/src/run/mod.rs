@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use commucat_crypto::DeviceCa;
 use commucat_ring::{ListenError, RingConfig};
 use commucat_shard::config::ShardConfig;
-use commucat_shard::input::Listener;
+use commucat_shard::input::{Command, Listener};
 use commucat_shard::mesh::lanes::{LANE_BATCHES, Watch, lanes};
 use commucat_shard::mesh::message::ShardId;
 use commucat_storage::pool::Pool;
@@ -128,6 +128,7 @@ struct Server {
     shards: u16,
     info: Arc<ServerInfo>,
     threads: Threads,
+    commands: Commands,
     control: Arc<Control>,
     mesh: Watch,
     pool: Pool,
@@ -189,7 +190,7 @@ fn start(config: &Config, booted: Booted, events: Sender<Event>) -> Result<Serve
         info: Arc::clone(&info),
         operator: Operator::new(Arc::clone(&board), booted.admin, store.clone()),
         store,
-        commands,
+        commands: commands.clone(),
         authority,
         limits: Arc::new(Limiter::new(&config.rest)),
     });
@@ -222,6 +223,7 @@ fn start(config: &Config, booted: Booted, events: Sender<Event>) -> Result<Serve
         shards,
         info,
         threads,
+        commands,
         control,
         mesh,
         pool,
@@ -314,8 +316,7 @@ impl Server {
             Ok(keys) => {
                 info!(noise_public = %keys.current.public(), grace = keys.previous.is_some(), "the Noise keys were read again");
                 self.info.noise.set(keys.clone());
-                self.control.rotate(keys);
-                self.threads.wake_all();
+                self.rest.block_on(self.commands.tell(&Command::Keys(keys)));
             }
             Err(error) => warn!(%error, "the Noise keys stay as they are"),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::Shard;
 use crate::conn::exchange::Exchange;
 use crate::conn::h2::{Code, H2};
+use crate::conn::limits::H1_CHUNK;
 use crate::conn::{Conn, Http, Life, Two};
 use crate::effect::Ending;
 use crate::input::ConnId;
@@ -69,7 +70,7 @@ impl Shard {
             Http::One(mut h1, mut exchange) => {
                 if let Exchange::Tunnel(id) = exchange {
                     let at = h1.open_chunk(plain);
-                    let ended = self.fill(id, plain, self.config.limits.send_bytes);
+                    let ended = self.fill(id, plain, self.config.limits.send_bytes.min(H1_CHUNK));
                     h1.close_chunk(at, plain);
                     if ended {
                         h1.last_chunk(plain);

@@ -17,6 +17,8 @@ pub const H1_BLANK_LINES: u8 = 4;
 pub const H1_CHUNK_DIGITS: u8 = 16;
 /// Chunk extensions of one chunk. Nobody uses them; they exist to hide requests in.
 pub const H1_CHUNK_EXTENSION: u16 = 256;
+/// Data of one chunk that we send: what six digits can say.
+pub const H1_CHUNK: usize = (1 << 24) - 1;
 /// All trailer fields of one body. They are checked and dropped.
 pub const H1_TRAILERS: u16 = 4 * 1024;
 

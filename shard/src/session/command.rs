@@ -1,4 +1,5 @@
-//! What was decided about a device outside the shards: it was revoked, or got another key (decisions § 4, § 10).
+//! What was decided outside the shards: a device was revoked, or got another key (decisions § 4, § 10); the server has
+//! another key.
 //!
 //! Invariant: when [`Input::Command`](crate::input::Input::Command) returns, no session of that device is ready here, and none
 //! that stands on what the command has ended can become ready. The store has it before the command is given, so a session
@@ -43,10 +44,14 @@ impl Shard {
         self.coming.tunnels.push(id);
     }
 
-    pub(crate) fn command(&mut self, command: &Command) {
-        let device = match command {
-            Command::Revoked { device } | Command::Rekeyed { device, .. } => device,
-        };
+    pub(crate) fn command(&mut self, command: Command) {
+        match &command {
+            Command::Revoked { device } | Command::Rekeyed { device, .. } => self.command_device(device, &command),
+            Command::Keys(keys) => self.noise = keys.clone(),
+        }
+    }
+
+    fn command_device(&mut self, device: &DeviceId, command: &Command) {
         for id in self.coming.tunnels.clone() {
             self.command_coming(id, device, command);
         }
@@ -59,6 +64,7 @@ impl Shard {
                 // Ready sessions do not keep the key they have proven; one that has proven the new one already just
                 // connects once more.
                 Command::Rekeyed { .. } => self.end_revoked(&mut tunnel, Title::SessionReplaced, REKEYED),
+                Command::Keys(_) => {}
             }
             self.tunnels.put(tunnel);
         }
@@ -76,7 +82,7 @@ impl Shard {
                 Command::Rekeyed { static_key, .. } if !key.ct_eq(&PublicKey::from_bytes(*static_key)) => {
                     self.end_revoked(&mut tunnel, Title::HandshakeFailed, "invalid static key");
                 }
-                Command::Rekeyed { .. } => {}
+                Command::Rekeyed { .. } | Command::Keys(_) => {}
             }
         }
         self.tunnels.put(tunnel);

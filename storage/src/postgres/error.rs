@@ -97,7 +97,7 @@ pub(super) fn remedy(error: &Error) -> Remedy {
     if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code) {
         return Remedy::Again;
     }
-    match &code.code()[..2] {
+    match code.code().get(..2).unwrap_or_default() {
         // Data and constraints.
         "22" | "23" => Remedy::Split,
         // Connection exceptions; an operator's intervention, a time-out included, after which the session may be gone.

@@ -153,3 +153,23 @@ fn the_largest_frames_pass_over_every_way() {
     }
     stage.end();
 }
+
+#[test]
+fn a_send_of_the_largest_size_fits_what_a_chunk_can_say() {
+    let stage = Stage::new("[limits]\nsend_bytes = \"16 MiB\"\noutbox_bytes = \"64 MiB\"\n");
+    let [one, two] = ["one", "two"].map(Device::new);
+    let (mut from, mut to) = (
+        one.connect(&stage, HttpVersion::Http2),
+        two.connect(&stage, HttpVersion::Http1),
+    );
+    from.join(CHANNEL, [&two]);
+    let large = vec![7; (16 << 20) - 64];
+    // Nobody reads yet: while the first is on its way, more than one send's worth gathers behind it.
+    for _ in 0..3 {
+        from.say(CHANNEL, &large);
+    }
+    for _ in 0..3 {
+        assert!(to.hear().payload == large);
+    }
+    stage.end();
+}

@@ -3,12 +3,17 @@
 use http::StatusCode;
 
 use super::{H1, HttpError, State};
+use crate::conn::limits;
 
 /// The interim answer to `Continue`.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Room that `open_chunk` leaves for the size: six digits, so a chunk is below 16 MiB.
+/// Room that `open_chunk` leaves for the size.
 const CHUNK_DIGITS: usize = 6;
+const _: () = assert!(
+    limits::H1_CHUNK >> (4 * CHUNK_DIGITS) == 0,
+    "its size has so many digits"
+);
 /// Octets in front of the data of a chunk that `open_chunk` began.
 const CHUNK_PREFIX: usize = CHUNK_DIGITS + 2;
 
@@ -84,14 +89,17 @@ impl H1 {
         }
     }
 
-    /// One chunk of the answer. Nothing for no bytes: an empty chunk would be the last.
+    /// A part of the answer, in one chunk when it fits. Nothing for no bytes: an empty chunk would be the last.
     pub fn chunk(&self, bytes: &[u8], out: &mut Vec<u8>) {
-        let at = self.open_chunk(out);
-        out.extend_from_slice(bytes);
-        self.close_chunk(at, out);
+        for bytes in bytes.chunks(limits::H1_CHUNK) {
+            let at = self.open_chunk(out);
+            out.extend_from_slice(bytes);
+            self.close_chunk(at, out);
+        }
     }
 
-    /// Begins a chunk whose bytes the caller appends to `out` itself; give what this returns to `close_chunk`.
+    /// Begins a chunk whose bytes the caller appends to `out` itself, at most [`H1_CHUNK`](limits::H1_CHUNK) of them; give
+    /// what this returns to `close_chunk`.
     #[must_use]
     pub fn open_chunk(&self, out: &mut Vec<u8>) -> usize {
         if self.chunking {
@@ -110,7 +118,7 @@ impl H1 {
             out.truncate(at - CHUNK_PREFIX);
             return;
         }
-        assert!(len >> (4 * CHUNK_DIGITS) == 0, "a turn's output is far below 16 MiB");
+        assert!(len <= limits::H1_CHUNK, "the caller keeps to what a chunk can say");
         for (place, octet) in out[at - CHUNK_PREFIX..at - 2].iter_mut().rev().enumerate() {
             *octet = b"0123456789abcdef"[len >> (4 * place) & 0xf];
         }
