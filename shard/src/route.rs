@@ -84,6 +84,7 @@ impl Route {
     }
 
     /// The group that it goes to.
+    #[inline]
     pub(crate) fn group(&self) -> Option<GroupSlot> {
         match self.to {
             To::Members { .. } => None,
@@ -100,6 +101,7 @@ impl Route {
     }
 
     /// Local recipients; in a group the sender is among them.
+    #[inline]
     pub(crate) fn members<'a>(&'a self, groups: &'a Groups) -> &'a [DeviceKey] {
         match &self.to {
             To::Members { members, .. } => members,
@@ -108,6 +110,7 @@ impl Route {
     }
 
     /// Recipients in other domains.
+    #[inline]
     pub(crate) fn foreign<'a>(&'a self, groups: &'a Groups) -> &'a [DeviceId] {
         match &self.to {
             To::Members { foreign, .. } => foreign,
@@ -150,6 +153,7 @@ impl Route {
 
     /// The next frame takes another way than the one before: no other route of its channel may have frames on their way
     /// then.
+    #[inline]
     pub(crate) fn is_dirty(&self, groups: &Groups) -> bool {
         match &self.to {
             To::Members { dirty, .. } => *dirty,
@@ -165,25 +169,32 @@ impl Route {
     }
 
     /// Whether frames may go now, with an up-to-date plan.
+    #[inline]
     pub(crate) fn ready(&mut self, groups: &mut Groups, directory: &Directory, cores: Cores) -> bool {
         match &mut self.to {
-            To::Members {
-                members, plan, dirty, ..
-            } => {
-                if *dirty {
-                    if self.outstanding > 0 {
-                        return false;
-                    }
-                    *plan = plan_of(members, directory, cores);
-                    *dirty = false;
-                }
-                true
-            }
+            To::Members { dirty: false, .. } => true,
+            To::Members { .. } => self.plan_anew(directory, cores),
             To::Group { slot, way } => groups.get_mut(*slot).ready(way, self.outstanding > 0, directory, cores),
         }
     }
 
+    /// Of members that have moved, or that no frame has gone to yet; not while one is on its way.
+    fn plan_anew(&mut self, directory: &Directory, cores: Cores) -> bool {
+        if self.outstanding > 0 {
+            return false;
+        }
+        if let To::Members {
+            members, plan, dirty, ..
+        } = &mut self.to
+        {
+            *plan = plan_of(members, directory, cores);
+            *dirty = false;
+        }
+        true
+    }
+
     /// Lent out while a frame is being spread.
+    #[inline]
     pub(crate) fn plan_mut<'a>(&'a mut self, groups: &'a mut Groups) -> &'a mut Plan {
         match &mut self.to {
             To::Members { plan, .. } => plan,

@@ -140,6 +140,7 @@ impl Shard {
     }
 
     /// Whether a frame cannot be taken before others are settled.
+    #[inline]
     pub(crate) fn short_of_room(&mut self, tunnel: &Tunnel, length: usize) -> Option<Next> {
         let limits = &self.config.limits;
         let State::Ready(ready) = &tunnel.state else {
@@ -191,11 +192,13 @@ impl Shard {
         };
         let sender = route.group().map(|_| ready.key);
         let plan = std::mem::take(route.plan_mut(&mut self.groups));
-        let refused: Vec<_> = route
-            .foreign(&self.groups)
-            .iter()
-            .map(|device| (device.clone(), Refusal::Federation))
-            .collect();
+        let foreign = route.foreign(&self.groups);
+        let refused = if foreign.is_empty() {
+            Vec::new()
+        } else {
+            let unreached = |device: &DeviceId| (device.clone(), Refusal::Federation);
+            foreign.iter().map(unreached).collect()
+        };
         let unsettled = self.spread(receipt, frame, &plan, sender, KEEP);
         let State::Ready(ready) = &mut tunnel.state else {
             return Next::End;
