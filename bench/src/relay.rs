@@ -302,7 +302,7 @@ pub(crate) fn pinned(program: &Path, core: Option<usize>) -> Command {
     command
 }
 
-fn beside(name: &str) -> Result<PathBuf, RelayError> {
+pub(crate) fn beside(name: &str) -> Result<PathBuf, RelayError> {
     let own = std::env::current_exe().map_err(RelayError::io("find this program"))?;
     let program = own.parent().unwrap_or(Path::new(".")).join(name);
     if program.is_file() {

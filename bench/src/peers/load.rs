@@ -14,6 +14,7 @@ use hdrhistogram::Histogram;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use super::bare::Bare;
 use super::ccp::Ccp;
 use super::mqtt::Mqtt;
 use super::nats::Nats;
@@ -22,6 +23,7 @@ use super::server::Reach;
 use super::speaker::{Speaker, SpeakerError, Stream};
 use super::wire::Wire;
 use super::{Peer, Variant};
+use crate::bare::ALL;
 use crate::cpu::{CpuError, cpu_ns};
 
 /// One read.
@@ -32,6 +34,8 @@ const ESTABLISH: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 64;
 /// One message in so many carries a time.
 const SAMPLE: u64 = 16;
+/// In nanoseconds; what takes longer counts as this.
+const LONGEST: u64 = 60_000_000_000;
 /// What a time takes at the front of a payload.
 const STAMP: usize = 8;
 
@@ -212,7 +216,7 @@ impl Load {
             fan_delivered: 0,
             fan_sent: 0,
             // Three digits are more than a shared machine repeats.
-            latency: Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed")),
+            latency: Histogram::new_with_max(LONGEST, 3).unwrap_or_else(|_| unreachable!("such bounds are allowed")),
         })
     }
 
@@ -406,6 +410,13 @@ fn speaker(
         }
         Peer::Nats => Box::new(Stream::new(Nats::new(&listen, &speak, length, variant.tls))),
         Peer::Redis => Box::new(Stream::new(Redis::new(&listen, &speak, length))),
+        Peer::Bare(_) => {
+            let to = match shape {
+                Shape::Pairs { .. } => index as u32 ^ 1,
+                Shape::Fan { .. } => ALL,
+            };
+            Box::new(Stream::new(Bare::new(index as u32, to)))
+        }
         Peer::Mosquitto => Box::new(Stream::new(Mqtt::new(&format!("c{index}"), &listen, &speak, length))),
     })
 }

@@ -4,12 +4,13 @@
 //! bin/peers ─► server   the program under load, alone on its core
 //!           ─► load     one loop over all connections, the same for every server
 //!                └► wire      socket, TLS, coalesced writes
-//!                     └► speaker   the protocol: ccp, nats, redis, mqtt
+//!                     └► speaker   the protocol: ccp, nats, redis, mqtt, bare
 //! ```
 //!
 //! Invariant: only the speaker differs between two servers. Payloads, windows, batching of reads and writes, the TLS library and
 //! its cipher, the core of the load and what is counted are the same.
 
+mod bare;
 mod ccp;
 pub mod load;
 mod mqtt;
@@ -22,6 +23,8 @@ mod wire;
 pub use speaker::SpeakerError;
 
 use commucat_client::HttpVersion;
+
+use crate::bare::Runtime;
 
 /// A server and how it is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub enum Peer {
     Redis,
     /// mosquitto, MQTT 3.1.1 with quality of service 0.
     Mosquitto,
+    /// The least that can be called a relay, without CCP-1: what a runtime costs.
+    Bare(Runtime),
 }
 
 impl Variant {
@@ -69,6 +74,7 @@ impl Variant {
             Peer::Nats => format!("nats-server, {tls}"),
             Peer::Redis => format!("redis-server pub/sub, {tls}"),
             Peer::Mosquitto => format!("mosquitto QoS 0, {tls}"),
+            Peer::Bare(runtime) => format!("bare relay on {}, {tls}", runtime.name()),
         }
     }
 }

@@ -2,17 +2,18 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use commucat_client::blocking::{DriverError, Options, server_info};
 use commucat_client::tls::Trust;
 use commucat_client::{Endpoint, PublicKey};
 use tempfile::TempDir;
 
 use super::{Peer, Variant};
-use crate::relay::{Relay, RelayError, Start, pinned};
+use crate::relay::{Relay, RelayError, Start, beside, pinned};
 
 /// From the start to the first accepted connection.
 const START: Duration = Duration::from_secs(20);
@@ -166,11 +167,16 @@ fn theirs(peer: Peer, tls: bool, core: usize) -> Result<Server, ServerError> {
     let (program, package) = match peer {
         Peer::Redis => ("redis-server", "redis-server"),
         Peer::Mosquitto => ("mosquitto", "mosquitto"),
+        Peer::Bare(_) => ("bare", "none, it is built with this program"),
         _ => ("nats-server", "nats-server"),
     };
     let log = File::create(directory.path().join("log")).map_err(io("make a log"))?;
     let errors = log.try_clone().map_err(io("make a log"))?;
-    let mut command = pinned(Path::new(program), Some(core));
+    let path = match peer {
+        Peer::Bare(_) => beside(program)?,
+        _ => PathBuf::from(program),
+    };
+    let mut command = pinned(&path, Some(core));
     arguments(&mut command, peer, tls, port, directory.path())?;
     let child = command
         .current_dir(directory.path())
@@ -240,6 +246,14 @@ fn arguments(command: &mut Command, peer: Peer, tls: bool, port: u16, directory:
             let file = directory.join("mosquitto.conf");
             fs::write(&file, text).map_err(io("write a configuration"))?;
             command.arg("-c").arg(file);
+        }
+        Peer::Bare(runtime) => {
+            let runtime = runtime.to_possible_value();
+            command.arg("--runtime").arg(runtime.as_ref().map_or("", |value| value.get_name()));
+            command.args(["--port", &port]);
+            if tls {
+                command.arg("--certificate").arg(&cert).arg("--key").arg(&key);
+            }
         }
         _ => {
             command.args(["--addr", "127.0.0.1", "--port", &port]);
