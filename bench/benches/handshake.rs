@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p commucat-bench --bench handshake`
 
-use commucat_bench::pair::Pair;
+use commucat_bench::pair::{Acks, Pair};
 use commucat_bench::secure::{TlsEnds, noise_pair};
 use commucat_client::HttpVersion;
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -12,7 +12,7 @@ fn handshake(criterion: &mut Criterion) {
     criterion.bench_function("handshake/TLS 1.3", |bencher| bencher.iter(|| ends.handshake()));
     criterion.bench_function("handshake/Noise XK", |bencher| bencher.iter(noise_pair));
     criterion.bench_function("handshake/two sessions and a JOIN", |bencher| {
-        bencher.iter(|| Pair::new(HttpVersion::Http1, 64));
+        bencher.iter(|| Pair::new(HttpVersion::Http1, Acks::Each, 64));
     });
 }
 

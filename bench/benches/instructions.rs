@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 use clap::Parser;
 use commucat_bench::baseline::{self, Baseline, Figure, Figures};
 use commucat_bench::callgrind;
-use commucat_bench::pair::{Measured, Pair};
+use commucat_bench::pair::{Acks, Measured, Pair};
 use commucat_bench::regions::region_parse;
 use commucat_client::HttpVersion;
 use commucat_proto::{ChannelId, Frame, FrameLimits, FrameType, Sequence, frame};
@@ -24,21 +24,27 @@ const WARM_UP_TURNS: usize = 200;
 #[derive(Clone, Copy, Debug)]
 enum Work {
     Parse,
-    Route { http: HttpVersion, batch: usize },
+    Route {
+        http: HttpVersion,
+        acks: Acks,
+        batch: usize,
+    },
 }
 
-const CASES: [(&str, Work); 7] = [
+const CASES: [(&str, Work); 9] = [
     ("codec", Work::Parse),
-    ("h1/1", route(HttpVersion::Http1, 1)),
-    ("h1/8", route(HttpVersion::Http1, 8)),
-    ("h1/32", route(HttpVersion::Http1, 32)),
-    ("h2/1", route(HttpVersion::Http2, 1)),
-    ("h2/8", route(HttpVersion::Http2, 8)),
-    ("h2/32", route(HttpVersion::Http2, 32)),
+    ("h1/1", route(HttpVersion::Http1, Acks::Each, 1)),
+    ("h1/8", route(HttpVersion::Http1, Acks::Each, 8)),
+    ("h1/32", route(HttpVersion::Http1, Acks::Each, 32)),
+    ("h2/1", route(HttpVersion::Http2, Acks::Each, 1)),
+    ("h2/8", route(HttpVersion::Http2, Acks::Each, 8)),
+    ("h2/32", route(HttpVersion::Http2, Acks::Each, 32)),
+    ("ack-range/1", route(HttpVersion::Http2, Acks::Ranges, 1)),
+    ("ack-range/32", route(HttpVersion::Http2, Acks::Ranges, 32)),
 ];
 
-const fn route(http: HttpVersion, batch: usize) -> Work {
-    Work::Route { http, batch }
+const fn route(http: HttpVersion, acks: Acks, batch: usize) -> Work {
+    Work::Route { http, acks, batch }
 }
 
 #[derive(Debug, Parser)]
@@ -94,8 +100,8 @@ fn perform(work: Work) {
             let sum = region_parse(&bytes, &FrameLimits::default(), FRAMES);
             assert_eq!(sum, bytes.len() * FRAMES, "every frame was parsed");
         }
-        Work::Route { http, batch } => {
-            let mut pair = Pair::new(http, PAYLOAD);
+        Work::Route { http, acks, batch } => {
+            let mut pair = Pair::new(http, acks, PAYLOAD);
             for _ in 0..WARM_UP_TURNS {
                 pair.turn(batch, Measured::No);
             }

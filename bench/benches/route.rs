@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p commucat-bench --bench route`
 
-use commucat_bench::pair::{Measured, Pair};
+use commucat_bench::pair::{Acks, Measured, Pair};
 use commucat_client::HttpVersion;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -18,7 +18,7 @@ fn route(criterion: &mut Criterion) {
     ] {
         let mut group = criterion.benchmark_group(format!("route/{name}"));
         for batch in [1, 8, 32] {
-            let mut pair = Pair::new(http, 64);
+            let mut pair = Pair::new(http, Acks::Each, 64);
             for _ in 0..WARM_UP {
                 pair.turn(batch, Measured::No);
             }

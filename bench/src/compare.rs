@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use clap::ValueEnum;
+use crate::peers::Variant;
 use crate::peers::load::{Figures, LoadError, Plan, Shape, hold, run};
 use crate::peers::server::{Server, ServerError};
-use crate::peers::Variant;
 use crate::relay::{RelayError, median, pss};
+use clap::ValueEnum;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::Serialize;
 

@@ -71,6 +71,15 @@ impl End {
     }
 }
 
+/// What the sender hears of its frames (decisions § 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acks {
+    /// One ACK for each.
+    Each,
+    /// One for all of a turn: `ack-range`.
+    Ranges,
+}
+
 /// Whether the work of a turn passes through the measured functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measured {
@@ -105,13 +114,16 @@ impl Pair {
     /// # Panics
     /// When the relay does not let them in.
     #[must_use]
-    pub fn new(http: HttpVersion, payload: usize) -> Self {
+    pub fn new(http: HttpVersion, acks: Acks, payload: usize) -> Self {
         let noise_key = StaticKey::generate(&mut Repeatable(1));
         let client = |name: &str, seed: u64| {
             let device = DeviceId::parse(name).expect("a name");
             let key = StaticKey::generate(&mut Repeatable(seed));
             let mut config = Config::new(device, key, noise_key.public());
             config.http = http;
+            if acks == Acks::Ranges {
+                config.capabilities.push("ack-range".to_owned());
+            }
             config.secure = false;
             config.authority = "relay.example".to_owned();
             Connection::new(config, &mut Repeatable(seed + 100)).expect("a usable key")

@@ -4,7 +4,7 @@
 
 use std::alloc::System;
 
-use commucat_bench::pair::{Measured, Pair};
+use commucat_bench::pair::{Acks, Measured, Pair};
 use commucat_client::HttpVersion;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -50,7 +50,7 @@ fn turn(pair: &mut Pair, batch: usize) -> Asked {
 }
 
 fn examine(http: HttpVersion, payload: usize, batch: usize) {
-    let mut pair = Pair::new(http, payload);
+    let mut pair = Pair::new(http, Acks::Each, payload);
     for _ in 0..WARM_UP_TURNS {
         turn(&mut pair, batch);
     }

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
-use commucat_proto::{ChannelId, FrameType};
+use commucat_proto::frame::{MAX_HEADER, write_header};
+use commucat_proto::{ChannelId, FrameType, Sequence};
 use commucat_storage::api::{RowId, Wall};
 
 use crate::outbox::{KEEP, Opaque};
@@ -178,6 +179,71 @@ impl Lane {
         }
     }
 
+    /// The same as `count` times [`Lane::pop`].
+    pub(crate) fn pop_many(&mut self, count: usize) {
+        let count = count.min(self.records.len());
+        let mut inline = 0;
+        for record in self.records.drain(..count) {
+            self.bytes -= Self::cost(record.body.len());
+            if let Body::Inline(length) = record.body {
+                inline += length as usize;
+            }
+        }
+        self.inline.drain(..inline);
+    }
+
+    /// The greatest row among the first `count` records.
+    pub(crate) fn last_row(&self, count: usize) -> Option<RowId> {
+        self.records.iter().take(count).filter_map(|record| record.row).max()
+    }
+
+    /// Appends whole frames to `out` as long as they fit into `room` and the numbers last: from the record `from` on, up to
+    /// the first that nobody wants or that is not older than `before`. Gives how many those are.
+    pub(crate) fn write_run(
+        &self,
+        from: usize,
+        before: u64,
+        mut numbers: Range<u32>,
+        room: &mut usize,
+        out: &mut Vec<u8>,
+        left: &mut [u64; 20],
+    ) -> usize {
+        let (front, back) = self.inline.as_slices();
+        let first = self.tail - self.inline.len() as u64;
+        let mut count = 0;
+        for record in self.records.range(from..) {
+            if record.skipped || record.stamp > before {
+                break;
+            }
+            let Some(number) = numbers.next() else { break };
+            let length = record.body.len();
+            let mut header = [0; MAX_HEADER];
+            let head = write_header(
+                record.kind,
+                record.channel,
+                Sequence::new(number + 1),
+                length,
+                &mut header,
+            );
+            if head + length > *room {
+                break;
+            }
+            *room -= head + length;
+            out.extend_from_slice(&header[..head]);
+            let start = (record.at - first) as usize;
+            match &record.body {
+                Body::Shared(bytes) => out.extend_from_slice(bytes),
+                Body::Inline(_) => match front.get(start..start + length) {
+                    Some(payload) => out.extend_from_slice(payload),
+                    None => extend_over(front, back, start..start + length, out),
+                },
+            }
+            left[record.kind.code() as usize] += 1;
+            count += 1;
+        }
+        count
+    }
+
     /// Empty, with more memory than an idle connection should keep.
     pub(crate) fn is_fat(&self) -> bool {
         let records = self.records.capacity() * size_of::<Record>();
@@ -233,13 +299,7 @@ impl Lane {
             Body::Inline(_) => {
                 let offset = self.offset(record);
                 let (front, back) = self.inline.as_slices();
-                let (start, end) = (offset + range.start, offset + range.end);
-                if start < front.len() {
-                    out.extend_from_slice(&front[start..end.min(front.len())]);
-                }
-                if end > front.len() {
-                    out.extend_from_slice(&back[start.saturating_sub(front.len())..end - front.len()]);
-                }
+                extend_over(front, back, offset + range.start..offset + range.end, out);
             }
         }
     }
@@ -255,5 +315,15 @@ impl Lane {
                 each(record, &payload);
             }
         }
+    }
+}
+
+/// A range of the ring's bytes, which may begin in one half and end in the other.
+fn extend_over(front: &[u8], back: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
+    if range.start < front.len() {
+        out.extend_from_slice(&front[range.start..range.end.min(front.len())]);
+    }
+    if range.end > front.len() {
+        out.extend_from_slice(&back[range.start.saturating_sub(front.len())..range.end - front.len()]);
     }
 }

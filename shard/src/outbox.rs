@@ -268,7 +268,7 @@ impl Outbox {
         let mut room = budget;
         while room > 0 {
             let Some(lane) = self.choose() else { break };
-            if self.partial.is_none() && self.skip_one(lane) {
+            if self.partial.is_none() && (self.skip_one(lane) || self.fill_run(lane, out, &mut room, left)) {
                 continue;
             }
             let started = self.partial.take();
@@ -319,6 +319,39 @@ impl Outbox {
         Filled::Good
     }
 
+    /// Whole frames at the front of one lane, as many as may leave before another lane's turn: nearly all that ever leaves
+    /// does so here. False when there was none; then `fill` looks at the one frame more closely.
+    fn fill_run(&mut self, which: Which, out: &mut Vec<u8>, room: &mut usize, left: &mut [u64; 20]) -> bool {
+        let front = |lane: &Lane, index| lane.get(index).map_or(u64::MAX, |record| record.stamp);
+        let (lane, from, before) = match which {
+            Which::Control => (&self.control, 0, u64::MAX),
+            Which::Bulk => (&self.bulk, self.in_flight, front(&self.media, 0)),
+            Which::Media => (&self.media, 0, front(&self.bulk, self.in_flight)),
+        };
+        // The last number is kept for the ERROR that says so.
+        let last = if self.exhausted { u32::MAX } else { u32::MAX - 1 };
+        let numbers = self.last_sequence..last;
+        let count = lane.write_run(from, before, numbers, room, out, left);
+        if count == 0 {
+            return false;
+        }
+        let first = self.last_sequence + 1;
+        self.last_sequence += count as u32;
+        match which {
+            Which::Control => self.control.pop_many(count),
+            Which::Media => self.media.pop_many(count),
+            Which::Bulk => {
+                self.in_flight += count;
+                if let Some(awaiting) = &mut self.awaiting {
+                    for sequence in first..=self.last_sequence {
+                        awaiting.left(Sequence::new(sequence));
+                    }
+                }
+            }
+        }
+        true
+    }
+
     /// The kernel has taken everything `fill` wrote, except for the last `but` frames. Returns the last stored row among
     /// what is known to have arrived by that: nothing, where the client acknowledges.
     pub(crate) fn completed(&mut self, but: usize) -> Option<RowId> {
@@ -327,12 +360,14 @@ impl Outbox {
             return None;
         }
         let but = but.min(self.in_flight);
-        let mut row = None;
-        for _ in but..std::mem::replace(&mut self.in_flight, but) {
-            if let Some(found) = self.bulk.get(0).and_then(|record| record.row) {
-                row = row.max(Some(found));
+        let done = std::mem::replace(&mut self.in_flight, but) - but;
+        let row = self.bulk.last_row(done);
+        if self.unclaimed == 0 {
+            self.bulk.pop_many(done);
+        } else {
+            for _ in 0..done {
+                self.pop_bulk();
             }
-            self.pop_bulk();
         }
         row
     }

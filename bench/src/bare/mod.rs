@@ -182,7 +182,11 @@ impl Room {
         if !guest.out.is_empty() {
             self.owe(seat);
         }
-        if matches!(state, TlsState::PeerClosed) { Err(Broken) } else { Ok(()) }
+        if matches!(state, TlsState::PeerClosed) {
+            Err(Broken)
+        } else {
+            Ok(())
+        }
     }
 
     fn take(&mut self, seat: Seat, bytes: &[u8]) -> Result<(), Broken> {

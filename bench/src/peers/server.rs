@@ -249,7 +249,9 @@ fn arguments(command: &mut Command, peer: Peer, tls: bool, port: u16, directory:
         }
         Peer::Bare(runtime) => {
             let runtime = runtime.to_possible_value();
-            command.arg("--runtime").arg(runtime.as_ref().map_or("", |value| value.get_name()));
+            command
+                .arg("--runtime")
+                .arg(runtime.as_ref().map_or("", |value| value.get_name()));
             command.args(["--port", &port]);
             if tls {
                 command.arg("--certificate").arg(&cert).arg("--key").arg(&key);

@@ -184,14 +184,12 @@ impl Shard {
             self.acknowledge_with(tunnel, frame.channel, frame.sequence, refused);
             return Next::Go;
         }
-        let ordinal = ready.pending.next_ordinal();
         let receipt = Receipt {
             shard: self.config.id,
             tunnel: tunnel.id,
-            ordinal,
+            ordinal: ready.pending.next_ordinal(),
         };
         let sender = route.group().map(|_| ready.key);
-        let plan = std::mem::take(route.plan_mut(&mut self.groups));
         let foreign = route.foreign(&self.groups);
         let refused = if foreign.is_empty() {
             Vec::new()
@@ -199,17 +197,11 @@ impl Shard {
             let unreached = |device: &DeviceId| (device.clone(), Refusal::Federation);
             foreign.iter().map(unreached).collect()
         };
+        let plan = std::mem::take(route.plan_mut(&mut self.groups));
         let unsettled = self.spread(receipt, frame, &plan, sender, KEEP);
-        let State::Ready(ready) = &mut tunnel.state else {
-            return Next::End;
-        };
-        if let Some(route) = ready.routes.get_mut(&frame.channel) {
-            *route.plan_mut(&mut self.groups) = plan;
-            if unsettled > 0 {
-                route.outstanding += 1;
-            }
-        }
+        *route.plan_mut(&mut self.groups) = plan;
         if unsettled > 0 {
+            route.outstanding += 1;
             let cost = (frame.payload.len() + RECIPIENT) * unsettled as usize;
             ready
                 .pending
@@ -233,9 +225,17 @@ impl Shard {
         sender: Option<DeviceKey>,
         keep_until: Wall,
     ) -> u32 {
-        let one = |leg: &Leg| matches!(leg.targets, Targets::One(_));
-        let alone = plan.len() <= 1 && plan.iter().all(one);
-        let shared = (!alone && frame.payload.len() >= SHARE_FROM).then(|| Bytes::copy_from_slice(frame.payload));
+        let large = frame.payload.len() >= SHARE_FROM;
+        let alone = || {
+            matches!(
+                plan.as_slice(),
+                [] | [Leg {
+                    targets: Targets::One(_),
+                    ..
+                }]
+            )
+        };
+        let shared = (large && !alone()).then(|| Bytes::copy_from_slice(frame.payload));
         let opaque = Opaque {
             kind: frame.kind,
             channel: frame.channel,
