@@ -36,6 +36,8 @@ fn the_doctor_is_content_with_a_fresh_host_and_names_what_it_looked_at() {
         "descriptors",
         "receive buffers",
         "listen backlog",
+        "locked memory",
+        "net.core.somaxconn",
         "clock",
         "address",
         "certificate",

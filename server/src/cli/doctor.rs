@@ -15,8 +15,8 @@ use rustls_pki_types::pem::PemObject;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::Relay;
 use super::output::{Failure, Output};
+use super::{Relay, host};
 use crate::boot::{self, federation, noise, tls};
 use crate::config::{Config, StoreKind};
 use crate::core_loop::cores::cores;
@@ -53,6 +53,8 @@ fn examine(config: &Config) -> Vec<Finding> {
         connections: config.limits.connections.min(soft_descriptors()),
         ..RingConfig::default()
     }));
+    findings.push(host::locked_memory(shards as u64));
+    findings.extend(host::settings());
     findings.push(clock());
     findings.push(listener(config));
     findings.push(certificate(config));

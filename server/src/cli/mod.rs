@@ -5,6 +5,7 @@
 
 mod account;
 mod doctor;
+mod host;
 mod migrate;
 mod output;
 mod reach;
