@@ -15,6 +15,27 @@ pub(crate) enum LoadError {
     /// The session.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// No connection.
+    #[error("cannot connect to {endpoint}: {source}{}", hint(source))]
+    Connect {
+        /// To whom.
+        endpoint: String,
+        /// The reason.
+        source: std::io::Error,
+    },
+    /// Sessions are descriptors, and there are too few.
+    #[error(
+        "{sessions} sessions need {needed} open files, and this process may have {allowed}: raise the limit (ulimit -n {needed}, \
+         or LimitNOFILE= of its systemd unit), open fewer, or run several load generators"
+    )]
+    Descriptors {
+        /// Sessions asked for.
+        sessions: u64,
+        /// What they and everything else take.
+        needed: u64,
+        /// What is allowed.
+        allowed: u64,
+    },
     /// The relay did not take one of our sessions.
     #[error("{device}: {why}")]
     Refused {
@@ -56,4 +77,15 @@ pub(crate) enum LoadError {
     /// The chat waited for something that did not come.
     #[error("{0}")]
     GaveUp(String),
+}
+
+/// What to do about it.
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrNotAvailable | std::io::ErrorKind::AddrInUse => {
+            "; every port of the source addresses is taken: give more of them with --sources"
+        }
+        std::io::ErrorKind::TimedOut => "; its backlog may be full: open fewer at once",
+        _ => "",
+    }
 }

@@ -1,19 +1,24 @@
 //! `loadgen`: the chat of the README's first conversation, and the relay's load generator.
 //!
 //! ```text
-//!  chat   one session, blocking, a person at the keyboard
-//!  run    pairs of sessions on io_uring, a thread per core: throughput and latency
-//!  idle   many sessions that say nothing: memory
+//!  chat                                  one session, blocking, a person at the keyboard
+//!  pairs fanout groups calls mixed       traffic between sessions on io_uring, a thread per core
+//!  connect idle offline                  handshakes; memory; what is stored and replayed
+//!
+//!  cli ─► scenario ─► engine (net, measure) ─► report (table, JSON, page)
 //! ```
 
 mod chat;
 mod cli;
+mod engine;
 mod error;
-mod idle;
 mod limits;
+mod machine;
+mod measure;
 mod net;
-mod process;
-mod run;
+mod progress;
+mod report;
+mod scenario;
 mod spawn;
 mod stop;
 mod target;
@@ -30,8 +35,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Chat(arguments) => chat::chat(&arguments).map(|()| true),
-        Command::Run(arguments) => run::run(&arguments),
-        Command::Idle(arguments) => idle::idle(&arguments),
+        Command::Pairs(arguments) => scenario::pairs(&arguments),
+        Command::Fanout(arguments) => scenario::fanout(&arguments),
+        Command::Groups(arguments) => scenario::groups(&arguments),
+        Command::Calls(arguments) => scenario::calls(&arguments),
+        Command::Idle(arguments) => scenario::idle(&arguments),
+        Command::Connect(arguments) => scenario::connect(&arguments),
+        Command::Offline(arguments) => scenario::offline(&arguments),
+        Command::Mixed(arguments) => scenario::mixed(&arguments),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use commucat_client::Endpoint;
 use commucat_client::blocking::{Options, server_info};
 use commucat_client::tls::Trust;
 
-use crate::cli::Reach;
+use crate::cli::{Common, Reach};
 use crate::error::LoadError;
 use crate::limits::{SPAWN, STOP};
+use crate::machine::cores::Cores;
 
 /// Lines of the relay's own output that an error shows.
 const LOG_LINES: usize = 20;
@@ -28,14 +30,15 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Starts a relay and waits until it answers; makes `reach` lead to it.
-    pub(crate) fn start(reach: &mut Reach, shards: Option<usize>) -> Result<Self, LoadError> {
-        let program = program()?;
+    /// Starts a relay and waits until it answers; makes the reach of `common` lead to it.
+    pub(crate) fn start(common: &mut Common) -> Result<Self, LoadError> {
+        let program = program(common.server.as_deref())?;
         let directory = std::env::temp_dir().join(format!("commucat-loadgen-{}", std::process::id()));
         let log = directory.join("relay.log");
         let data = directory.join("data");
         let io = |doing, source| LoadError::Io { doing, source };
         fs::create_dir_all(&directory).map_err(|source| io("make a directory for the relay", source))?;
+        let everywhere = Cores::allowed();
         let output = File::create(&log).map_err(|source| io("make the relay's log", source))?;
         let errors = output
             .try_clone()
@@ -47,8 +50,19 @@ impl Relay {
             .arg(format!("127.0.0.1:{port}"))
             .arg("--data")
             .arg(&data);
-        if let Some(shards) = shards {
+        if let Some(shards) = common.shards {
             command.arg("--shards").arg(shards.to_string());
+        }
+        let plain = match common.plain {
+            true => Some(free_port()?),
+            false => None,
+        };
+        if let Some(plain) = plain {
+            command.arg("--plain-listen").arg(format!("127.0.0.1:{plain}"));
+        }
+        // A child may run where the thread that starts it may.
+        if let Some(cores) = &common.server_cores {
+            cores.keep_to()?;
         }
         let child = command
             // Ctrl-C is for us: the relay ends by our SIGTERM, after the last frame.
@@ -57,13 +71,19 @@ impl Relay {
             .stdout(output)
             .stderr(errors)
             .spawn()
-            .map_err(|source| io("start commucat-server", source))?;
+            .map_err(|source| io("start commucat-server", source));
+        if common.server_cores.is_some() {
+            everywhere.keep_to()?;
+        }
+        let child = child?;
         let mut relay = Self { child, directory, log };
-        reach.url = format!("https://127.0.0.1:{port}")
-            .parse()
-            .map_err(|error| LoadError::Argument(format!("{error}")))?;
+        let reach = &mut common.reach;
+        reach.url = here(true, port);
         reach.ca = Some(data.join("tls/cert.pem"));
         relay.wait_until_it_answers(reach)?;
+        if let Some(plain) = plain {
+            reach.url = here(false, plain);
+        }
         Ok(relay)
     }
 
@@ -126,7 +146,25 @@ impl Drop for Relay {
     }
 }
 
-fn program() -> Result<PathBuf, LoadError> {
+/// A port of loopback.
+fn here(secure: bool, port: u16) -> Endpoint {
+    Endpoint {
+        secure,
+        host: "127.0.0.1".to_owned(),
+        port,
+    }
+}
+
+fn program(named: Option<&Path>) -> Result<PathBuf, LoadError> {
+    if let Some(program) = named {
+        return match program.is_file() {
+            true => Ok(program.to_owned()),
+            false => Err(LoadError::File {
+                path: program.to_owned(),
+                what: "--server: there is no such program".to_owned(),
+            }),
+        };
+    }
     let own = std::env::current_exe().map_err(|source| LoadError::Io {
         doing: "find this program",
         source,
@@ -137,7 +175,8 @@ fn program() -> Result<PathBuf, LoadError> {
     }
     Err(LoadError::File {
         path: program,
-        what: "--spawn needs the relay there: cargo build --release --bin commucat-server".to_owned(),
+        what: "--spawn needs the relay there (cargo build --release --bin commucat-server), or --server PROGRAM"
+            .to_owned(),
     })
 }
 

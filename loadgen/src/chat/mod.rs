@@ -23,9 +23,9 @@ use commucat_proto::Title;
 use commucat_proto::control::Problem;
 
 use crate::cli::{Chat, Offer};
+use crate::engine::plan::random;
 use crate::error::LoadError;
 use crate::limits::{CHAT_RETRY, CHAT_WAITING, RECONNECT, RECONNECT_MAX};
-use crate::run::random;
 use crate::target::Target;
 use conversation::{Conversation, Notice};
 use input::Input;

@@ -4,9 +4,12 @@
 //! it react, and wakes the writer, which seals all that is due into one write. So a turn of the runtime writes each
 //! connection at most once, whatever number of frames its neighbours caused.
 
+mod dial;
 mod establish;
 mod notify;
 mod pump;
+mod ramp;
+mod timer;
 
 use std::cell::{Cell, RefCell};
 
@@ -15,6 +18,8 @@ use monoio::RuntimeBuilder;
 
 pub(crate) use establish::{Establishing, establish};
 pub(crate) use pump::start;
+pub(crate) use ramp::ramp;
+pub(crate) use timer::Timer;
 
 use crate::error::LoadError;
 use notify::Notify;
@@ -26,6 +31,7 @@ pub(crate) struct Wire {
     out: RefCell<Vec<u8>>,
     notify: Notify,
     alive: Cell<bool>,
+    closing: Cell<bool>,
 }
 
 impl Wire {
@@ -35,6 +41,7 @@ impl Wire {
             out: RefCell::default(),
             notify: Notify::default(),
             alive: Cell::new(true),
+            closing: Cell::new(false),
         }
     }
 
@@ -53,6 +60,12 @@ impl Wire {
 
     pub(crate) fn is_alive(&self) -> bool {
         self.alive.get()
+    }
+
+    /// Ends the session in order: everything queued leaves, then the end. Its handler hears when the relay has ended it, too.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.notify.wake();
     }
 }
 

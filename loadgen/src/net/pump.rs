@@ -76,22 +76,29 @@ async fn write_all(mut half: OwnedWriteHalf<TcpStream>, wire: Rc<Wire>) {
     let mut buffer = Vec::new();
     while wire.alive.get() {
         wire.notify.wait().await;
+        let last = wire.closing.get();
         {
-            let mut out = wire.out.borrow_mut();
-            if wire.link.borrow_mut().transmit(&mut out).is_err() {
+            let (mut out, mut link) = (wire.out.borrow_mut(), wire.link.borrow_mut());
+            let sealed = match last {
+                true => link.close(&mut out),
+                false => link.transmit(&mut out),
+            };
+            if sealed.is_err() {
                 break;
             }
             std::mem::swap(&mut *out, &mut buffer);
         }
-        if buffer.is_empty() {
-            continue;
+        if !buffer.is_empty() {
+            let (written, back) = half.write_all(buffer).await;
+            if written.is_err() {
+                break;
+            }
+            buffer = back;
+            buffer.clear();
         }
-        let (written, back) = half.write_all(buffer).await;
-        if written.is_err() {
+        if last {
             break;
         }
-        buffer = back;
-        buffer.clear();
     }
     // The reader sees the end of the connection and tells why.
     let _ = half.shutdown().await;

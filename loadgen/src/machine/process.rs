@@ -1,6 +1,7 @@
 //! What `/proc` tells about a relay on this machine: who listens, how much processor time and memory it took.
 
 use std::fs;
+use std::time::Duration;
 
 /// The process that listens on TCP port `port`, when it is ours to see.
 pub(crate) fn listening_on(port: u16) -> Option<u32> {
@@ -44,20 +45,50 @@ fn holds(pid: u32, inodes: &[String]) -> bool {
         .any(|target| inodes.iter().any(|inode| target.as_os_str() == inode.as_str()))
 }
 
-/// User and system time of a process so far, all threads, in seconds.
-pub(crate) fn cpu_seconds(pid: u32) -> Option<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let ticks = cpu_ticks(&stat)?;
-    Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+/// Processor time of one thread so far.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ThreadTime {
+    pub(crate) id: i32,
+    pub(crate) name: String,
+    /// On a core.
+    pub(crate) busy: Duration,
+    /// Ready to run, without a core to run on.
+    pub(crate) waiting: Duration,
 }
 
-/// `utime` and `stime`, fields 14 and 15. The name before them may hold anything, so they count from its bracket.
-fn cpu_ticks(stat: &str) -> Option<u64> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
+/// Processor time of every thread of a process, when it is there to be asked.
+pub(crate) fn thread_times(pid: u32) -> Option<Vec<ThreadTime>> {
+    let threads: Vec<ThreadTime> = fs::read_dir(format!("/proc/{pid}/task"))
+        .ok()?
+        .flatten()
+        .filter_map(|entry| {
+            let id = entry.file_name().to_str()?.parse().ok()?;
+            // A thread that has just ended has no files any more.
+            let name = fs::read_to_string(entry.path().join("comm")).ok()?;
+            let times = fs::read_to_string(entry.path().join("schedstat")).ok()?;
+            let (busy, waiting) = schedstat(&times)?;
+            Some(ThreadTime {
+                id,
+                name: name.trim().to_owned(),
+                busy,
+                waiting,
+            })
+        })
+        .collect();
+    (!threads.is_empty()).then_some(threads)
+}
+
+/// Time on a core and time in the queue for one, both in nanoseconds.
+fn schedstat(text: &str) -> Option<(Duration, Duration)> {
+    let mut numbers = text.split_whitespace().map(str::parse::<u64>);
+    let busy = numbers.next()?.ok()?;
+    let waiting = numbers.next()?.ok()?;
+    Some((Duration::from_nanos(busy), Duration::from_nanos(waiting)))
+}
+
+/// Whether there is such a process.
+pub(crate) fn exists(pid: u32) -> bool {
+    fs::metadata(format!("/proc/{pid}")).is_ok()
 }
 
 /// The resident memory of a process in bytes.
@@ -68,24 +99,17 @@ pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Raises the limit on open files as far as it goes, since every session is one.
-pub(crate) fn raise_file_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Where that is forbidden the soft limit stands, and a session too many says "too many open files".
-    let _ = setrlimit(Resource::Nofile, limit);
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{cpu_seconds, cpu_ticks, listeners, listening_on, resident_bytes};
+    use std::time::Duration;
+
+    use super::{exists, listeners, listening_on, resident_bytes, schedstat, thread_times};
 
     #[test]
-    fn ticks_are_found_behind_any_name() {
-        let stat = "42 (a) b) S 1 42 42 0 -1 4194304 500 0 0 0 123 45 0 0 20 0 3 0 100 0 0";
-        assert_eq!(cpu_ticks(stat), Some(168));
-        assert_eq!(cpu_ticks("nonsense"), None);
+    fn busy_and_waiting_are_the_first_two_numbers() {
+        let times = (Duration::from_nanos(12), Duration::from_nanos(3));
+        assert_eq!(schedstat("12 3 4\n"), Some(times));
+        assert_eq!(schedstat("12"), None);
     }
 
     #[test]
@@ -101,7 +125,9 @@ mod tests {
     fn this_process_has_used_memory_and_is_not_taken_for_a_relay() {
         let own = std::process::id();
         assert!(resident_bytes(own).is_some_and(|bytes| bytes > 0));
-        assert!(cpu_seconds(own).is_some());
+        let threads = thread_times(own).expect("this process has threads");
+        assert!(threads.iter().all(|thread| !thread.name.is_empty()), "{threads:?}");
+        assert!(exists(own) && !exists(u32::MAX));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         assert_eq!(listening_on(listener.local_addr().expect("bound").port()), None);
     }

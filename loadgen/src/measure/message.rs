@@ -1,5 +1,4 @@
-//! What a message of a run says: enough to know, on arrival, that it is the next one of its sender, whole, and when it
-//! was sent.
+//! What a message says: enough to know, on arrival, that it is the next one of its sender, whole, and when it was sent.
 //!
 //! ```text
 //!  0       8        16    24
@@ -21,8 +20,8 @@ pub(crate) struct Stamp {
     pub(crate) measured: bool,
 }
 
-/// The message of a flow, into which each stamp is written.
-#[derive(Debug)]
+/// The message of a flow, into which each stamp is written, or against which what arrives is compared.
+#[derive(Clone, Debug)]
 pub(crate) struct Message {
     bytes: Vec<u8>,
 }
