@@ -3,11 +3,14 @@
 //!
 //! A store under test is a [`Fixture`]: a place that can be opened again after its store was dropped. The functions
 //! assert, so they are for tests only.
+//!
+//! [`naive`] says the same in another way: what a store answers to any sequence of requests about people.
 
 pub mod accounts;
 pub mod groups;
 pub mod inbox;
 pub mod limits;
+pub mod naive;
 pub mod pairing;
 pub mod people;
 pub mod presence;

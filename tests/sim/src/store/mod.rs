@@ -4,8 +4,6 @@
 //! Invariant: an effect is in the model before its answer is planned; a crash keeps the model but for what nobody waits
 //! for the disk with, some of what was waiting (a prefix of each queue), and no answer.
 
-mod accounts;
-mod groups;
 mod model;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,12 +1,11 @@
 //! Groups and presence.
 
 use commucat_proto::control::Role;
-use commucat_storage::api::{GroupRequest, Invited, PresenceRequest, Reply, StoreError};
 
-use super::obvious::Model;
-use crate::common::Answer;
+use super::{Answer, Registry};
+use crate::api::{GroupRequest, Invited, PresenceRequest, Reply, StoreError};
 
-impl Model {
+impl Registry {
     pub(super) fn group(&mut self, request: &GroupRequest) -> Answer {
         match request {
             GroupRequest::Create { group, roster, .. } => {

@@ -1,26 +1,27 @@
 //! What is asked about people beside HELLO.
 
 use commucat_proto::DeviceId;
-use commucat_storage::api::{
+
+use super::{Answer, Known, Registry};
+use crate::api::{
     AccountRequest, CODES_PER_USER, DeviceRecord, PAIRING_TRIES, Paired, PairingOffer, Reply, SESSIONS_PER_DEVICE,
     Selector, SessionOwner, StoreError, TokenHash, Wall,
 };
 
-use super::obvious::{Inbox, Known, Model};
-use crate::common::Answer;
-
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) token: TokenHash,
     pub(super) device: DeviceId,
     pub(super) expires_at: Wall,
 }
 
+#[derive(Clone, Debug)]
 pub(super) struct Code {
     pub(super) offer: PairingOffer,
     pub(super) wrong: u32,
 }
 
-impl Model {
+impl Registry {
     pub(super) fn account(&mut self, request: &AccountRequest) -> Answer {
         match request {
             AccountRequest::OpenSession {
@@ -70,7 +71,6 @@ impl Model {
                 let known = known.ok_or(StoreError::UnknownDevice)?;
                 if known.revoked_at.is_none() {
                     known.revoked_at = Some(*at);
-                    known.inbox = Inbox::default();
                     self.sessions.retain(|session| session.device != *device);
                     self.codes.retain(|_, code| code.offer.issuer != *device);
                 }
@@ -115,9 +115,9 @@ impl Model {
             device: device.clone(),
             expires_at,
         });
-        if self.sessions.iter().filter(|one| one.device == *device).count() > SESSIONS_PER_DEVICE {
-            let oldest = self.sessions.iter().position(|one| one.device == *device).unwrap();
-            self.sessions.remove(oldest);
+        let mut own = self.sessions.iter().rev().filter(|one| one.device == *device);
+        if let Some(oldest) = own.nth(SESSIONS_PER_DEVICE).map(|one| one.token) {
+            self.sessions.retain(|session| session.token != oldest);
         }
         Ok(Reply::Done)
     }
@@ -127,7 +127,7 @@ impl Model {
             return Err(StoreError::UnknownDevice);
         }
         if self.codes.contains_key(&offer.selector) {
-            return Err(StoreError::Unavailable(String::new()));
+            return Err(StoreError::Unavailable("the selector is in use".to_owned()));
         }
         let now = offer.issued_at;
         self.codes
