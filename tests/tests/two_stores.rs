@@ -52,6 +52,24 @@ fn say_until_kept(peer: &mut Peer, channel: u32, text: &str) {
     }
 }
 
+fn own_servers() -> (OwnServers, Stage) {
+    let servers = OwnServers::start();
+    let stage = Stage::among(servers.servers(), QUICK);
+    (servers, stage)
+}
+
+/// Alice, who speaks to bob on [`CHANNEL`] and to carol on the next one; bob, who hears; carol, who has been here and is
+/// away.
+fn with_carol_away(stage: &Stage) -> (Peer, Peer, Device) {
+    let (alice, bob, carol) = (Device::new("alice"), Device::new("bob"), Device::new("carol"));
+    carol.connect(stage, HttpVersion::Http1).bye();
+    let hears = bob.connect(stage, HttpVersion::Http2);
+    let mut speaks = alice.connect(stage, HttpVersion::Http1);
+    speaks.join(CHANNEL, [&bob]);
+    speaks.join(CHANNEL + 1, [&carol]);
+    (speaks, hears, carol)
+}
+
 #[test]
 fn what_was_acknowledged_is_delivered_after_kill_9() {
     let mut stage = Stage::on(Store::Postgres, "");
@@ -93,14 +111,8 @@ fn what_was_acknowledged_is_delivered_after_kill_9() {
 
 #[test]
 fn with_postgresql_gone_live_traffic_flows_and_senders_to_the_absent_are_told_until_it_is_back() {
-    let servers = OwnServers::start();
-    let stage = Stage::among(servers.servers(), QUICK);
-    let (alice, bob, carol) = (Device::new("alice"), Device::new("bob"), Device::new("carol"));
-    carol.connect(&stage, HttpVersion::Http1).bye();
-    let mut hears = bob.connect(&stage, HttpVersion::Http2);
-    let mut speaks = alice.connect(&stage, HttpVersion::Http1);
-    speaks.join(CHANNEL, [&bob]);
-    speaks.join(CHANNEL + 1, [&carol]);
+    let (servers, stage) = own_servers();
+    let (mut speaks, mut hears, carol) = with_carol_away(&stage);
     speaks.say(CHANNEL + 1, "kept");
     until_ready(&stage, 200);
     for round in 0..2 {
@@ -127,14 +139,8 @@ fn with_postgresql_gone_live_traffic_flows_and_senders_to_the_absent_are_told_un
 
 #[test]
 fn a_postgresql_that_stands_still_is_noticed_and_used_again_when_it_moves() {
-    let servers = OwnServers::start();
-    let stage = Stage::among(servers.servers(), QUICK);
-    let (alice, bob, carol) = (Device::new("alice"), Device::new("bob"), Device::new("carol"));
-    carol.connect(&stage, HttpVersion::Http1).bye();
-    let mut hears = bob.connect(&stage, HttpVersion::Http2);
-    let mut speaks = alice.connect(&stage, HttpVersion::Http1);
-    speaks.join(CHANNEL, [&bob]);
-    speaks.join(CHANNEL + 1, [&carol]);
+    let (servers, stage) = own_servers();
+    let (mut speaks, mut hears, carol) = with_carol_away(&stage);
     servers.pause_postgres();
     speaks.send(CHANNEL + 1, "perhaps");
     speaks.say(CHANNEL, "live");

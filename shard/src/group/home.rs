@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use commucat_proto::control::Role;
 use commucat_proto::{DeviceId, GroupId};
-use commucat_storage::api::{GroupRequest, GroupRoster, Invited, Reply, Request, StoreError};
+use commucat_storage::api::{GroupRequest, GroupRoster, Invitation, Invited, Reply, Request, StoreError};
 
 use crate::Shard;
 use crate::keys::{GroupMap, group_key};
@@ -345,14 +345,14 @@ fn judge(
             match roster.members.get(device) {
                 Some(now) if !changes(now) => Verdict::Good,
                 None if roster.members.len() >= limit => Verdict::Denied(Denial::Full),
-                _ => Verdict::Store(GroupRequest::Invite {
+                _ => Verdict::Store(GroupRequest::Invite(Invitation {
                     group: group.clone(),
                     by: asked.by.clone(),
                     device: device.clone(),
                     role: *role,
                     limit,
                     at,
-                }),
+                })),
             }
         }
     }

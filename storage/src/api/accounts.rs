@@ -31,6 +31,21 @@ pub struct PairingOffer {
     pub expires_at: Wall,
 }
 
+/// What somebody shows who wants to use a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairingClaim {
+    /// Finds the code.
+    pub selector: Selector,
+    /// BLAKE3 of the secret half.
+    pub secret: [u8; 32],
+    /// The new device.
+    pub device: DeviceId,
+    /// Its static key.
+    pub static_key: [u8; 32],
+    /// Now, and the audit row's timestamp.
+    pub at: Wall,
+}
+
 /// One entry of a user's own list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Friend {
@@ -123,18 +138,7 @@ pub enum AccountRequest {
     /// A code is used: it is gone, and the new device with its `device_key_event` is there, in one transaction.
     /// `Paired`; `PairingRefused` when there is no such code, it has expired by `at`, or the secret is wrong: the fifth
     /// wrong secret ends the code. `DeviceExists` leaves the code as it was.
-    ClaimPairing {
-        /// Finds the code.
-        selector: Selector,
-        /// BLAKE3 of the secret half.
-        secret: [u8; 32],
-        /// The new device.
-        device: DeviceId,
-        /// Its static key.
-        static_key: [u8; 32],
-        /// Now, and the audit row's timestamp.
-        at: Wall,
-    },
+    ClaimPairing(PairingClaim),
     /// The user's own list. `Friends`.
     Friends {
         /// Whose.

@@ -7,8 +7,10 @@ mod accounts;
 mod groups;
 mod presence;
 
-pub use accounts::{AccountRequest, DeviceRecord, Friend, Paired, PairingOffer, Selector, SessionOwner, TokenHash};
-pub use groups::{GroupRequest, GroupRoster, Invited};
+pub use accounts::{
+    AccountRequest, DeviceRecord, Friend, Paired, PairingClaim, PairingOffer, Selector, SessionOwner, TokenHash,
+};
+pub use groups::{GroupRequest, GroupRoster, Invitation, Invited};
 pub use presence::{PresenceEntry, PresenceRequest};
 
 use bytes::Bytes;

@@ -4,7 +4,6 @@ use fjall::OwnedWriteBatch;
 
 use super::devices::NewDevice;
 use super::error::Fault;
-use super::pairing::Claim;
 use super::tables::Tables;
 use super::{devices, friends, pairing, sessions};
 use crate::api::{AccountRequest, Reply};
@@ -44,22 +43,7 @@ pub(super) fn serve(
             devices::rotate(tables, batch, event, device, *static_key, *at)
         }
         AccountRequest::OfferPairing(offer) => pairing::offer(tables, batch, offer),
-        AccountRequest::ClaimPairing {
-            selector,
-            secret,
-            device,
-            static_key,
-            at,
-        } => {
-            let claim = Claim {
-                selector: *selector,
-                secret,
-                device,
-                static_key: *static_key,
-                at: *at,
-            };
-            pairing::claim(tables, batch, event, &claim)
-        }
+        AccountRequest::ClaimPairing(claim) => pairing::claim(tables, batch, event, claim),
         AccountRequest::Friends { user } => friends::list(tables, user),
         AccountRequest::PutFriends { user, friends } => friends::put(tables, batch, user, friends),
     }
@@ -72,7 +56,7 @@ pub(super) fn grows(request: &AccountRequest) -> bool {
         AccountRequest::JoinProfile { .. }
         | AccountRequest::RotateKey { .. }
         | AccountRequest::OfferPairing(_)
-        | AccountRequest::ClaimPairing { .. }
+        | AccountRequest::ClaimPairing(_)
         | AccountRequest::PutFriends { .. } => true,
         AccountRequest::OpenSession { .. }
         | AccountRequest::FindSession { .. }

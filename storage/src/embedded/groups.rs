@@ -14,7 +14,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::error::Fault;
 use super::tables::Tables;
 use super::{keys, values};
-use crate::api::{GroupRequest, GroupRoster, Invited, Reply, StoreError, Wall};
+use crate::api::{GroupRequest, GroupRoster, Invitation, Invited, Reply, StoreError, Wall};
 
 /// Table `chat_group`, by group id.
 #[derive(Archive, Serialize, Deserialize, Debug, PartialEq)]
@@ -37,14 +37,16 @@ struct MemberValue {
 /// Which group a request is about.
 pub(super) fn subject(request: &GroupRequest) -> &GroupId {
     match request {
-        GroupRequest::Create { group, .. } | GroupRequest::Load { group } | GroupRequest::Invite { group, .. } => group,
+        GroupRequest::Create { group, .. }
+        | GroupRequest::Load { group }
+        | GroupRequest::Invite(Invitation { group, .. }) => group,
     }
 }
 
 /// Whether it makes the store larger.
 pub(super) fn grows(request: &GroupRequest) -> bool {
     match request {
-        GroupRequest::Create { .. } | GroupRequest::Invite { .. } => true,
+        GroupRequest::Create { .. } | GroupRequest::Invite(_) => true,
         GroupRequest::Load { .. } => false,
     }
 }
@@ -56,24 +58,7 @@ pub(super) fn serve(tables: &Tables, batch: &mut OwnedWriteBatch, request: &Grou
             let value = stored(tables, group)?.ok_or(StoreError::UnknownGroup)?;
             load(tables, group, &value)
         }
-        GroupRequest::Invite {
-            group,
-            by,
-            device,
-            role,
-            limit,
-            at,
-        } => {
-            let invite = Invite {
-                group,
-                by,
-                device,
-                role: role.granted(),
-                limit: *limit as u64,
-                at: *at,
-            };
-            invite.carry_out(tables, batch).map(Reply::Invited)
-        }
+        GroupRequest::Invite(invitation) => invite(tables, batch, invitation).map(Reply::Invited),
     }
 }
 
@@ -133,41 +118,31 @@ fn load(tables: &Tables, group: &GroupId, value: &GroupValue) -> Result<Reply, F
     }))
 }
 
-struct Invite<'a> {
-    group: &'a GroupId,
-    by: &'a DeviceId,
-    device: &'a DeviceId,
-    role: Role,
-    limit: u64,
-    at: Wall,
-}
-
-impl Invite<'_> {
-    fn carry_out(&self, tables: &Tables, batch: &mut OwnedWriteBatch) -> Result<Invited, Fault> {
-        let mut value = stored(tables, self.group)?.ok_or(StoreError::UnknownGroup)?;
-        let (by, _) = member(tables, self.group, self.by)?
-            .filter(|(role, _)| role.may_invite())
-            .ok_or(StoreError::NotAllowed)?;
-        let before = member(tables, self.group, self.device)?;
-        let (role, joined_at) = match before {
-            None if value.members >= self.limit => return Err(StoreError::GroupFull.into()),
-            None => (self.role, self.at),
-            Some((role, joined_at)) if role != Role::Owner && by == Role::Owner => (self.role, joined_at),
-            Some(unchanged) => unchanged,
-        };
-        if before != Some((role, joined_at)) {
-            value.members += u64::from(before.is_none());
-            value.version += 1;
-            let member = encode_member(role, joined_at)?;
-            let group = values::encode("chat_group", &value, 0)?;
-            batch.insert(&tables.group_member, member_key(self.group, self.device), member);
-            batch.insert(&tables.chat_group, self.group.as_str(), group);
-        }
-        Ok(Invited {
-            role,
-            version: value.version,
-        })
+fn invite(tables: &Tables, batch: &mut OwnedWriteBatch, invitation: &Invitation) -> Result<Invited, Fault> {
+    let Invitation { group, by, device, .. } = invitation;
+    let mut value = stored(tables, group)?.ok_or(StoreError::UnknownGroup)?;
+    let (by, _) = member(tables, group, by)?
+        .filter(|(role, _)| role.may_invite())
+        .ok_or(StoreError::NotAllowed)?;
+    let (before, wanted) = (member(tables, group, device)?, invitation.role.granted());
+    let (role, joined_at) = match before {
+        None if value.members >= invitation.limit as u64 => return Err(StoreError::GroupFull.into()),
+        None => (wanted, invitation.at),
+        Some((role, joined_at)) if role != Role::Owner && by == Role::Owner => (wanted, joined_at),
+        Some(unchanged) => unchanged,
+    };
+    if before != Some((role, joined_at)) {
+        value.members += u64::from(before.is_none());
+        value.version += 1;
+        let member = encode_member(role, joined_at)?;
+        let row = values::encode("chat_group", &value, 0)?;
+        batch.insert(&tables.group_member, member_key(group, device), member);
+        batch.insert(&tables.chat_group, group.as_str(), row);
     }
+    Ok(Invited {
+        role,
+        version: value.version,
+    })
 }
 
 fn stored(tables: &Tables, group: &GroupId) -> Result<Option<GroupValue>, Fault> {

@@ -8,8 +8,8 @@ use super::Answer;
 use super::session::Session;
 use super::values::{Moment, device_id, key_bytes, profile, text};
 use crate::api::{
-    AccountRequest, CODES_PER_USER, DeviceRecord, Friend, PAIRING_TRIES, Paired, PairingOffer, Reply,
-    SESSIONS_PER_DEVICE, Selector, SessionOwner, StoreError, TokenHash, Wall,
+    AccountRequest, CODES_PER_USER, DeviceRecord, Friend, PAIRING_TRIES, Paired, PairingClaim, PairingOffer, Reply,
+    SESSIONS_PER_DEVICE, SessionOwner, StoreError, TokenHash, Wall,
 };
 
 pub(super) const OPEN_SESSION: &str = "
@@ -145,22 +145,7 @@ pub(super) async fn carry_out(session: &Session, request: &AccountRequest) -> Re
         AccountRequest::RevokeDevice { user, device, at } => revoke_device(session, user, device, *at).await,
         AccountRequest::RotateKey { device, static_key, at } => rotate_key(session, device, static_key, *at).await,
         AccountRequest::OfferPairing(offer) => offer_pairing(session, offer).await,
-        AccountRequest::ClaimPairing {
-            selector,
-            secret,
-            device,
-            static_key,
-            at,
-        } => {
-            let claim = Claim {
-                selector: *selector,
-                secret,
-                device,
-                static_key,
-                at: *at,
-            };
-            claim.carry_out(session).await
-        }
+        AccountRequest::ClaimPairing(claim) => claim_pairing(session, claim).await,
         AccountRequest::Friends { user } => friends(session, user).await,
         AccountRequest::PutFriends { user, friends } => put_friends(session, user, friends).await,
     }
@@ -315,57 +300,50 @@ async fn offer_pairing(session: &Session, offer: &PairingOffer) -> Result<Answer
     })
 }
 
-struct Claim<'a> {
-    selector: Selector,
-    secret: &'a [u8; 32],
-    device: &'a DeviceId,
-    static_key: &'a [u8; 32],
-    at: Wall,
-}
-
-impl Claim<'_> {
-    async fn carry_out(&self, session: &Session) -> Result<Answer, Error> {
-        let (Session { client, sql }, selector) = (session, self.selector.0.as_slice());
-        let found = client
-            .query_opt(&sql.find_pairing, &[&selector, &Moment(self.at), &self.device.as_str()])
-            .await?;
-        let Some(row) = found else {
-            return Ok(Err(StoreError::PairingRefused));
-        };
-        let (secret, wrong): (&[u8], i32) = (row.get(0), row.get(2));
-        if !bool::from(secret.ct_eq(self.secret.as_slice())) {
-            let last = wrong.saturating_add(1) >= PAIRING_TRIES as i32;
-            let statement = if last { &sql.end_pairing } else { &sql.wrong_pairing };
-            client.execute(statement, &[&selector]).await?;
-            return Ok(Err(StoreError::PairingRefused));
-        }
-        if row.get(3) {
-            return Ok(Err(StoreError::DeviceExists));
-        }
-        let paired = || {
-            Ok(Paired {
-                issuer: device_id("pairing_code", row.get(1))?,
-                user: profile(&row, 4)?,
-            })
-        };
-        let paired = match paired() {
-            Ok(paired) => paired,
-            Err(damaged) => return Ok(Err(damaged)),
-        };
-        client
-            .execute(
-                &sql.claim_pairing,
-                &[
-                    &selector,
-                    &self.device.as_str(),
-                    &self.static_key.as_slice(),
-                    &paired.user.id.as_str(),
-                    &Moment(self.at),
-                ],
-            )
-            .await?;
-        Ok(Ok(Reply::Paired(paired)))
+async fn claim_pairing(session: &Session, claim: &PairingClaim) -> Result<Answer, Error> {
+    let (Session { client, sql }, selector) = (session, claim.selector.0.as_slice());
+    let found = client
+        .query_opt(
+            &sql.find_pairing,
+            &[&selector, &Moment(claim.at), &claim.device.as_str()],
+        )
+        .await?;
+    let Some(row) = found else {
+        return Ok(Err(StoreError::PairingRefused));
+    };
+    let (secret, wrong): (&[u8], i32) = (row.get(0), row.get(2));
+    if !bool::from(secret.ct_eq(claim.secret.as_slice())) {
+        let last = wrong.saturating_add(1) >= PAIRING_TRIES as i32;
+        let statement = if last { &sql.end_pairing } else { &sql.wrong_pairing };
+        client.execute(statement, &[&selector]).await?;
+        return Ok(Err(StoreError::PairingRefused));
     }
+    if row.get(3) {
+        return Ok(Err(StoreError::DeviceExists));
+    }
+    let paired = || {
+        Ok(Paired {
+            issuer: device_id("pairing_code", row.get(1))?,
+            user: profile(&row, 4)?,
+        })
+    };
+    let paired = match paired() {
+        Ok(paired) => paired,
+        Err(damaged) => return Ok(Err(damaged)),
+    };
+    client
+        .execute(
+            &sql.claim_pairing,
+            &[
+                &selector,
+                &claim.device.as_str(),
+                &claim.static_key.as_slice(),
+                &paired.user.id.as_str(),
+                &Moment(claim.at),
+            ],
+        )
+        .await?;
+    Ok(Ok(Reply::Paired(paired)))
 }
 
 async fn friends(session: &Session, user: &UserId) -> Result<Answer, Error> {

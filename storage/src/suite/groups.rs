@@ -38,14 +38,14 @@ fn invite(name: &str, by: &str, id: &str, role: Role) -> Request {
 }
 
 fn invite_up_to(name: &str, by: &str, id: &str, role: Role, limit: usize) -> Request {
-    Request::Group(GroupRequest::Invite {
+    Request::Group(GroupRequest::Invite(Invitation {
         group: group(name),
         by: device(by),
         device: device(id),
         role,
         limit,
         at: NOW,
-    })
+    }))
 }
 
 fn stored(roster: &GroupRoster) -> Result<Reply, StoreError> {

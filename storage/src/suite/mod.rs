@@ -24,8 +24,9 @@ use commucat_proto::{ChannelId, DeviceId, FrameType, GroupId, Handle, UserId};
 use crate::Store;
 use crate::api::{
     AccountRequest, CODES_PER_USER, Device, DeviceRecord, Envelope, FRIENDS_PER_USER, Friend, GroupRequest,
-    GroupRoster, InboxLimits, Invited, PAIRING_TRIES, Paired, PairingOffer, PresenceEntry, PresenceRequest, Profile,
-    Reply, Request, RowId, SESSIONS_PER_DEVICE, Selector, SessionOwner, StoreError, TokenHash, Wall,
+    GroupRoster, InboxLimits, Invitation, Invited, PAIRING_TRIES, Paired, PairingClaim, PairingOffer, PresenceEntry,
+    PresenceRequest, Profile, Reply, Request, RowId, SESSIONS_PER_DEVICE, Selector, SessionOwner, StoreError,
+    TokenHash, Wall,
 };
 
 /// A place where a store keeps its data, empty when made.

@@ -4,8 +4,8 @@ use commucat_proto::DeviceId;
 
 use super::{Answer, Known, Registry};
 use crate::api::{
-    AccountRequest, CODES_PER_USER, DeviceRecord, PAIRING_TRIES, Paired, PairingOffer, Reply, SESSIONS_PER_DEVICE,
-    Selector, SessionOwner, StoreError, TokenHash, Wall,
+    AccountRequest, CODES_PER_USER, DeviceRecord, PAIRING_TRIES, Paired, PairingClaim, PairingOffer, Reply,
+    SESSIONS_PER_DEVICE, SessionOwner, StoreError, TokenHash, Wall,
 };
 
 #[derive(Clone, Debug)]
@@ -81,13 +81,7 @@ impl Registry {
                 Ok(Reply::Done)
             }
             AccountRequest::OfferPairing(offer) => self.offer(offer),
-            AccountRequest::ClaimPairing {
-                selector,
-                secret,
-                device,
-                static_key,
-                at,
-            } => self.claim(*selector, *secret, device, *static_key, *at),
+            AccountRequest::ClaimPairing(claim) => self.claim(claim),
             AccountRequest::Friends { user } => Ok(Reply::Friends(self.friends.get(user).cloned().unwrap_or_default())),
             AccountRequest::PutFriends { user, friends } => {
                 if !self.users.contains_key(user) {
@@ -140,29 +134,23 @@ impl Registry {
         Ok(Reply::Done)
     }
 
-    fn claim(
-        &mut self,
-        selector: Selector,
-        secret: [u8; 32],
-        device: &DeviceId,
-        static_key: [u8; 32],
-        at: Wall,
-    ) -> Answer {
-        let code = self.codes.get_mut(&selector).ok_or(StoreError::PairingRefused)?;
+    fn claim(&mut self, claim: &PairingClaim) -> Answer {
+        let PairingClaim { selector, device, .. } = claim;
+        let code = self.codes.get_mut(selector).ok_or(StoreError::PairingRefused)?;
         let offer = code.offer.clone();
-        let expired = offer.expires_at <= at;
-        code.wrong += u32::from(!expired && offer.secret != secret);
+        let expired = offer.expires_at <= claim.at;
+        code.wrong += u32::from(!expired && offer.secret != claim.secret);
         if expired || code.wrong >= PAIRING_TRIES {
-            self.codes.remove(&selector);
+            self.codes.remove(selector);
         }
-        if expired || offer.secret != secret {
+        if expired || offer.secret != claim.secret {
             return Err(StoreError::PairingRefused);
         }
         if self.devices.contains_key(device) {
             return Err(StoreError::DeviceExists);
         }
-        self.codes.remove(&selector);
-        self.add(device, static_key, &offer.user, at);
+        self.codes.remove(selector);
+        self.add(device, claim.static_key, &offer.user, claim.at);
         Ok(Reply::Paired(Paired {
             issuer: offer.issuer,
             user: self.users[&offer.user].clone(),

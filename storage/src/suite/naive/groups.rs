@@ -3,7 +3,7 @@
 use commucat_proto::control::Role;
 
 use super::{Answer, Registry};
-use crate::api::{GroupRequest, Invited, PresenceRequest, Reply, StoreError};
+use crate::api::{GroupRequest, Invitation, Invited, PresenceRequest, Reply, StoreError};
 
 impl Registry {
     pub(super) fn group(&mut self, request: &GroupRequest) -> Answer {
@@ -19,14 +19,14 @@ impl Registry {
                 let stored = self.groups.get(group).ok_or(StoreError::UnknownGroup)?;
                 Ok(Reply::Roster(stored.clone()))
             }
-            GroupRequest::Invite {
+            GroupRequest::Invite(Invitation {
                 group,
                 by,
                 device,
                 role,
                 limit,
                 ..
-            } => {
+            }) => {
                 let stored = self.groups.get_mut(group).ok_or(StoreError::UnknownGroup)?;
                 let by = stored.members.get(by).filter(|role| role.may_invite());
                 let by = *by.ok_or(StoreError::NotAllowed)?;

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use commucat_proto::control::Role;
 use commucat_proto::{ChannelId, DeviceId, FrameType, GroupId, Handle};
 use commucat_storage::api::{
-    AccountRequest, Envelope, Friend, GroupRequest, GroupRoster, PairingOffer, PresenceEntry, PresenceRequest, Profile,
-    Request, RowId, Selector, TokenHash, Wall,
+    AccountRequest, Envelope, Friend, GroupRequest, GroupRoster, Invitation, PairingClaim, PairingOffer, PresenceEntry,
+    PresenceRequest, Profile, Request, RowId, Selector, TokenHash, Wall,
 };
 use proptest::prelude::*;
 
@@ -185,7 +185,7 @@ fn codes() -> impl Strategy<Value = AccountRequest> {
             })
         ),
         3 => (selector(), secret(), joiner(), key(), at()).prop_map(|(selector, secret, device, static_key, at)| {
-            AccountRequest::ClaimPairing { selector, secret, device, static_key, at }
+            AccountRequest::ClaimPairing(PairingClaim { selector, secret, device, static_key, at })
         }),
     ]
 }
@@ -224,9 +224,9 @@ fn group_request() -> impl Strategy<Value = GroupRequest> {
         }),
         2 => group().prop_map(|group| GroupRequest::Load { group }),
         4 => (group(), name(), any_device(), role(), 1..8_usize, at()).prop_map(
-            |(group, by, device, role, limit, at)| GroupRequest::Invite {
+            |(group, by, device, role, limit, at)| GroupRequest::Invite(Invitation {
                 group, by: self::device(by), device, role, limit, at,
-            }
+            })
         ),
     ]
 }
