@@ -74,13 +74,15 @@ pub struct DeviceRecord {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccountRequest {
     /// A device's session is about to be ready: its token is good until `expires_at`. Not waited for by the disk. The
-    /// newest [`SESSIONS_PER_DEVICE`](super::SESSIONS_PER_DEVICE) of a device are kept. `Done`; `UnknownDevice`, and
-    /// `DeviceRevoked` when it was revoked meanwhile.
+    /// newest [`SESSIONS_PER_DEVICE`](super::SESSIONS_PER_DEVICE) of a device are kept. `Done`; `UnknownDevice`,
+    /// `DeviceRevoked` when it was revoked meanwhile, and `KeyReplaced` when its key is another by now.
     OpenSession {
         /// Finds it.
         token: TokenHash,
         /// Whose it is.
         device: DeviceId,
+        /// The key it has proven.
+        static_key: [u8; 32],
         /// It is worth nothing from then on.
         expires_at: Wall,
     },
@@ -121,13 +123,16 @@ pub enum AccountRequest {
         /// When.
         at: Wall,
     },
-    /// A device has another static key from now on; `device_key_event` in the same transaction. `Done`;
-    /// `UnknownDevice`, `DeviceRevoked`.
+    /// A device has another static key from now on, and no session but the one that asked; `device_key_event` in the
+    /// same transaction. Whoever has a token that was had by the old key has nothing. `Done`; `UnknownDevice`,
+    /// `DeviceRevoked`.
     RotateKey {
         /// Which.
         device: DeviceId,
         /// The new key.
         static_key: [u8; 32],
+        /// The token of the session that asked: it stays.
+        keep: TokenHash,
         /// The audit row's timestamp.
         at: Wall,
     },

@@ -208,6 +208,9 @@ pub enum StoreError {
     /// The device has been revoked.
     #[error("device revoked")]
     DeviceRevoked,
+    /// The device has another static key than the one it has proven.
+    #[error("key replaced")]
+    KeyReplaced,
     /// The profile has as many devices as it may have without a pairing code.
     #[error("too many devices")]
     DeviceLimit,

@@ -4,6 +4,7 @@ use fjall::OwnedWriteBatch;
 
 use super::devices::NewDevice;
 use super::error::Fault;
+use super::sessions::Opened;
 use super::tables::Tables;
 use super::{devices, friends, pairing, sessions};
 use crate::api::{AccountRequest, Reply};
@@ -19,8 +20,15 @@ pub(super) fn serve(
         AccountRequest::OpenSession {
             token,
             device,
+            static_key,
             expires_at,
-        } => sessions::open(tables, batch, *token, device, *expires_at),
+        } => {
+            let opened = Opened {
+                token: token.0,
+                expires_at: expires_at.0,
+            };
+            sessions::open(tables, batch, device, static_key, opened)
+        }
         AccountRequest::FindSession { token, now } => sessions::find(tables, *token, *now),
         AccountRequest::JoinProfile {
             device,
@@ -39,8 +47,15 @@ pub(super) fn serve(
         }
         AccountRequest::ListDevices { user } => devices::list(tables, user),
         AccountRequest::RevokeDevice { .. } => unreachable!("the engine revokes: inboxes are its own"),
-        AccountRequest::RotateKey { device, static_key, at } => {
-            devices::rotate(tables, batch, event, device, *static_key, *at)
+        AccountRequest::RotateKey {
+            device,
+            static_key,
+            keep,
+            at,
+        } => {
+            let rotated = devices::rotate(tables, batch, event, device, *static_key, *at)?;
+            sessions::end_others(tables, batch, device, *keep)?;
+            Ok(rotated)
         }
         AccountRequest::OfferPairing(offer) => pairing::offer(tables, batch, offer),
         AccountRequest::ClaimPairing(claim) => pairing::claim(tables, batch, event, claim),

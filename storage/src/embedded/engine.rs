@@ -115,7 +115,9 @@ impl Engine {
     fn account_sees_staged(&self, request: &AccountRequest) -> bool {
         let staged = &self.staged;
         match request {
-            AccountRequest::OpenSession { device, .. } => staged.people || staged.sessions.contains(device),
+            AccountRequest::OpenSession { device, .. } | AccountRequest::RotateKey { device, .. } => {
+                staged.people || staged.sessions.contains(device)
+            }
             AccountRequest::FindSession { .. } => staged.people || !staged.sessions.is_empty(),
             // It takes a whole inbox out, and the sessions.
             AccountRequest::RevokeDevice { .. } => !staged.batch.is_empty(),

@@ -107,6 +107,7 @@ macro_rules! conformance {
             a_revoked_device_has_no_inbox
             a_batch_sees_the_revocation_in_it
             a_rotated_key_is_the_devices_key
+            with_a_key_the_sessions_end_that_it_had_but_the_one_that_rotates
             a_list_of_friends_is_replaced_as_a_whole_and_keeps_its_order
             the_longest_list_of_friends_is_kept
         }

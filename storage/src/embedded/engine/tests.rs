@@ -74,6 +74,7 @@ fn open_session(name: &str, token: u8, expires_at: u64) -> Request {
     Request::Account(AccountRequest::OpenSession {
         token: TokenHash([token; 32]),
         device: device(name),
+        static_key: [1; 32],
         expires_at: Wall(expires_at),
     })
 }

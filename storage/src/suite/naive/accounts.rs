@@ -27,8 +27,9 @@ impl Registry {
             AccountRequest::OpenSession {
                 token,
                 device,
+                static_key,
                 expires_at,
-            } => self.open_session(*token, device, *expires_at),
+            } => self.open_session(*token, device, *static_key, *expires_at),
             AccountRequest::FindSession { token, now } => {
                 let session = self.sessions.iter().find(|session| session.token == *token);
                 let owner = session
@@ -76,8 +77,15 @@ impl Registry {
                 }
                 Ok(Reply::Done)
             }
-            AccountRequest::RotateKey { device, static_key, .. } => {
+            AccountRequest::RotateKey {
+                device,
+                static_key,
+                keep,
+                ..
+            } => {
                 self.active(device)?.static_key = *static_key;
+                self.sessions
+                    .retain(|session| session.device != *device || session.token == *keep);
                 Ok(Reply::Done)
             }
             AccountRequest::OfferPairing(offer) => self.offer(offer),
@@ -101,8 +109,10 @@ impl Registry {
         }
     }
 
-    fn open_session(&mut self, token: TokenHash, device: &DeviceId, expires_at: Wall) -> Answer {
-        self.active(device)?;
+    fn open_session(&mut self, token: TokenHash, device: &DeviceId, static_key: [u8; 32], expires_at: Wall) -> Answer {
+        if self.active(device)?.static_key != static_key {
+            return Err(StoreError::KeyReplaced);
+        }
         self.sessions.retain(|session| session.token != token);
         self.sessions.push(Session {
             token,

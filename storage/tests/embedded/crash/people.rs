@@ -80,6 +80,7 @@ pub(super) fn pair(store: &EmbeddedStore, name: &str, and_revoke: bool, out: &mu
     let open = Request::Account(AccountRequest::OpenSession {
         token: token(name),
         device: device(name),
+        static_key: [3; 32],
         expires_at: Wall(9),
     });
     let answers = execute(store, vec![invite, open, append(name, "x")]);

@@ -143,9 +143,10 @@ fn account() -> impl Strategy<Value = AccountRequest> {
 }
 
 fn sessions() -> impl Strategy<Value = AccountRequest> {
+    let mostly_right = prop_oneof![4 => Just([1_u8; 32]), 1 => key()];
     prop_oneof![
-        2 => (any_device(), 0..12_u8, until()).prop_map(|(device, n, expires_at)| AccountRequest::OpenSession {
-            token: token(&device, n), device, expires_at,
+        2 => (any_device(), 0..12_u8, mostly_right, until()).prop_map(|(device, n, static_key, expires_at)| {
+            AccountRequest::OpenSession { token: token(&device, n), device, static_key, expires_at }
         }),
         1 => (any_device(), 0..12_u8, at()).prop_map(|(device, n, now)| AccountRequest::FindSession {
             token: token(&device, n), now,
@@ -165,8 +166,8 @@ fn devices() -> impl Strategy<Value = AccountRequest> {
         1 => (name(), at()).prop_map(|(of, at)| AccountRequest::RevokeDevice {
             user: user(of), device: device(of), at,
         }),
-        1 => (any_device(), key(), at()).prop_map(|(device, static_key, at)| AccountRequest::RotateKey {
-            device, static_key, at,
+        1 => (any_device(), key(), 0..12_u8, at()).prop_map(|(device, static_key, n, at)| {
+            AccountRequest::RotateKey { keep: token(&device, n), device, static_key, at }
         }),
     ]
 }
