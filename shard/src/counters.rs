@@ -89,6 +89,8 @@ pub struct Counters {
     pub members_added: u64,
     /// JOINs of groups, GROUP_CREATEs and GROUP_INVITEs that were not allowed, or not possible.
     pub groups_denied: u64,
+    /// GROUP_CREATEs of devices that own as many groups as they may.
+    pub groups_over: u64,
     /// Frames dropped, by reason.
     pub dropped: [u64; Drop::ALL.len()],
     /// CALL_OFFERs that began a call.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use commucat_client::HttpVersion;
 use commucat_tests::curl::curl;
+use commucat_tests::operator::until;
 use commucat_tests::people::{BOTH, Device, PATIENCE, Peer};
 use commucat_tests::relay::{Home, Relay};
 use commucat_tests::servers::{Databases, OwnServers, Servers};
@@ -212,6 +213,8 @@ fn with_redis_gone_messages_are_as_ever() {
     speaks.say(CHANNEL + 1, "kept");
     assert_eq!(readiness(&stage), 200);
     carol.connect(&stage, HttpVersion::Http2).hears("kept");
+    // Who has come and gone meanwhile is told to nobody, and that is counted.
+    until(&stage, |now| now.sum("commucat_presence_lost_total", &[]) >= 3.0);
     servers.start_redis();
     speaks.say(CHANNEL, "still");
     hears.hears("still");

@@ -235,6 +235,11 @@ pub static METRICS: &[Metric] = &[
         groups_denied,
         "JOINs of groups, GROUP_CREATEs and GROUP_INVITEs that were not allowed, or not possible."
     ),
+    counter!(
+        "groups_over",
+        groups_over,
+        "GROUP_CREATEs of devices that own as many groups as they may."
+    ),
     counter!("calls", calls, "CALL_OFFERs that began a call."),
     counter!(
         "calls_expired",

@@ -41,12 +41,14 @@ pub struct Invitation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupRequest {
     /// A group comes to be. One that exists is left as it is: its owner gets the stored roster. `Roster`; `NotAllowed`
-    /// when it exists and is somebody else's.
+    /// when it exists and is somebody else's, `TooManyGroups` when it does not and the owner has as many as it may.
     Create {
         /// Which.
         group: GroupId,
         /// As it is to be; its version is 1.
         roster: GroupRoster,
+        /// The owner may have so many groups.
+        limit: u32,
         /// When.
         at: Wall,
     },

@@ -229,6 +229,9 @@ pub enum StoreError {
     /// The group has as many members as it may have.
     #[error("group full")]
     GroupFull,
+    /// The owner has as many groups as anybody may have.
+    #[error("too many groups")]
+    TooManyGroups,
     /// The store failed; the text is for the log, not for the wire.
     #[error("store unavailable: {0}")]
     Unavailable(String),

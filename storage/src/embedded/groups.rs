@@ -2,7 +2,7 @@
 //! many there are.
 //!
 //! Invariant: `members` of `chat_group` is the number of rows under the group in `group_member`, one of which is the
-//! owner's.
+//! owner's. Each group stands under its owner in `owner_group`.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +34,12 @@ struct MemberValue {
     joined_at: u64,
 }
 
+/// The row of `owner_group` that goes with a row of `chat_group`.
+pub(super) fn place_of(group: &[u8], value: &[u8]) -> Result<Vec<u8>, Fault> {
+    let value: GroupValue = values::decode("chat_group", value)?;
+    Ok(keys::owned(&value.owner, group))
+}
+
 /// Which group a request is about.
 pub(super) fn subject(request: &GroupRequest) -> &GroupId {
     match request {
@@ -53,7 +59,12 @@ pub(super) fn grows(request: &GroupRequest) -> bool {
 
 pub(super) fn serve(tables: &Tables, batch: &mut OwnedWriteBatch, request: &GroupRequest) -> Result<Reply, Fault> {
     match request {
-        GroupRequest::Create { group, roster, at } => create(tables, batch, group, roster, *at),
+        GroupRequest::Create {
+            group,
+            roster,
+            limit,
+            at,
+        } => create(tables, batch, group, roster, *limit, *at),
         GroupRequest::Load { group } => {
             let value = stored(tables, group)?.ok_or(StoreError::UnknownGroup)?;
             load(tables, group, &value)
@@ -67,6 +78,7 @@ fn create(
     batch: &mut OwnedWriteBatch,
     group: &GroupId,
     roster: &GroupRoster,
+    limit: u32,
     at: Wall,
 ) -> Result<Reply, Fault> {
     if let Some(value) = stored(tables, group)? {
@@ -74,6 +86,16 @@ fn create(
             true => load(tables, group, &value),
             false => Err(StoreError::NotAllowed.into()),
         };
+    }
+    let owner = roster.owner.as_str();
+    if tables
+        .owner_group
+        .prefix(keys::under(owner))
+        .take(limit as usize)
+        .count()
+        >= limit as usize
+    {
+        return Err(StoreError::TooManyGroups.into());
     }
     let value = GroupValue {
         owner: roster.owner.as_str().to_owned(),
@@ -91,6 +113,7 @@ fn create(
         batch.insert(&tables.group_member, key, value);
     }
     batch.insert(&tables.chat_group, group.as_str(), value);
+    batch.insert(&tables.owner_group, keys::owned(owner, group.as_str().as_bytes()), []);
     Ok(Reply::Roster(GroupRoster {
         version: 1,
         ..roster.clone()

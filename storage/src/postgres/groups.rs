@@ -10,7 +10,8 @@ use super::values::{Moment, device_id, role, role_name, signed, unsigned};
 use crate::api::{GroupRequest, GroupRoster, Invitation, Invited, Reply, StoreError, Wall};
 
 pub(super) const CREATE: &str = "
-    INSERT INTO chat_group (group_id, owner, relay, version, members, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO chat_group (group_id, owner, relay, version, members, created_at) SELECT $1, $2, $3, $4, $5, $6
+    WHERE (SELECT count(*) FROM (SELECT 1 FROM chat_group WHERE owner = $2 LIMIT $7) AS own) < $7
     ON CONFLICT (group_id) DO NOTHING";
 
 pub(super) const ADD_MEMBERS: &str = "
@@ -41,7 +42,12 @@ pub(super) const TOUCH: &str =
 
 pub(super) async fn carry_out(session: &Session, request: &GroupRequest) -> Result<Answer, Error> {
     match request {
-        GroupRequest::Create { group, roster, at } => create(session, group, roster, *at).await,
+        GroupRequest::Create {
+            group,
+            roster,
+            limit,
+            at,
+        } => create(session, group, roster, *limit, *at).await,
         GroupRequest::Load { group } => {
             let found = load(session, group).await?;
             Ok(found.and_then(|roster| roster.map(Reply::Roster).ok_or(StoreError::UnknownGroup)))
@@ -50,8 +56,16 @@ pub(super) async fn carry_out(session: &Session, request: &GroupRequest) -> Resu
     }
 }
 
-async fn create(session: &Session, group: &GroupId, roster: &GroupRoster, at: Wall) -> Result<Answer, Error> {
+async fn create(
+    session: &Session,
+    group: &GroupId,
+    roster: &GroupRoster,
+    limit: u32,
+    at: Wall,
+) -> Result<Answer, Error> {
     let Session { client, sql } = session;
+    // Two that an owner creates at once are counted one after the other.
+    client.execute(&sql.lock_device, &[&roster.owner.as_str()]).await?;
     let (id, members) = (group.as_str(), roster.members.len() as u64);
     let made = client
         .execute(
@@ -63,6 +77,7 @@ async fn create(session: &Session, group: &GroupId, roster: &GroupRoster, at: Wa
                 &signed(roster.version),
                 &signed(members),
                 &Moment(at),
+                &i64::from(limit),
             ],
         )
         .await?;
@@ -70,7 +85,7 @@ async fn create(session: &Session, group: &GroupId, roster: &GroupRoster, at: Wa
         return Ok(match load(session, group).await? {
             Ok(Some(stored)) if stored.owner == roster.owner => Ok(Reply::Roster(stored)),
             Ok(Some(_)) => Err(StoreError::NotAllowed),
-            Ok(None) => Err(StoreError::UnknownGroup),
+            Ok(None) => Err(StoreError::TooManyGroups),
             Err(error) => Err(error),
         });
     }

@@ -128,6 +128,7 @@ macro_rules! conformance {
             a_created_group_is_there_after_reopening
             creating_again_gives_the_owner_the_stored_roster_and_changes_nothing
             nobody_creates_a_group_of_somebody_else
+            an_owner_has_so_many_groups_and_no_more
             owners_and_admins_extend_the_roster_and_nobody_else
             only_the_owner_changes_a_role_and_nobody_the_owners
             nobody_is_made_owner

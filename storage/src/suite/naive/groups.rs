@@ -8,7 +8,13 @@ use crate::api::{GroupRequest, Invitation, Invited, PresenceRequest, Reply, Stor
 impl Registry {
     pub(super) fn group(&mut self, request: &GroupRequest) -> Answer {
         match request {
-            GroupRequest::Create { group, roster, .. } => {
+            GroupRequest::Create {
+                group, roster, limit, ..
+            } => {
+                let own = self.groups.values().filter(|one| one.owner == roster.owner).count();
+                if own >= *limit as usize && !self.groups.contains_key(group) {
+                    return Err(StoreError::TooManyGroups);
+                }
                 let stored = self.groups.entry(group.clone()).or_insert_with(|| roster.clone());
                 match stored.owner == roster.owner {
                     true => Ok(Reply::Roster(stored.clone())),

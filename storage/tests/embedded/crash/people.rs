@@ -30,6 +30,7 @@ pub(super) fn create_group(store: &EmbeddedStore) {
     let create = GroupRequest::Create {
         group: group(),
         roster,
+        limit: 9,
         at: Wall(1),
     };
     let answers = execute(store, vec![Request::Group(create)]);

@@ -218,11 +218,13 @@ fn group_request() -> impl Strategy<Value = GroupRequest> {
     let others =
         || proptest::collection::btree_map(any_device(), prop_oneof![Just(Role::Member), Just(Role::Admin)], 0..4);
     prop_oneof![
-        2 => (group(), name(), others(), any::<bool>(), at()).prop_map(|(group, owner, mut members, relay, at)| {
-            let owner = device(owner);
-            members.insert(owner.clone(), Role::Owner);
-            GroupRequest::Create { group, roster: GroupRoster { owner, members, relay, version: 1 }, at }
-        }),
+        2 => (group(), name(), others(), any::<bool>(), 0..3_u32, at()).prop_map(
+            |(group, owner, mut members, relay, limit, at)| {
+                let owner = device(owner);
+                members.insert(owner.clone(), Role::Owner);
+                GroupRequest::Create { group, roster: GroupRoster { owner, members, relay, version: 1 }, limit, at }
+            }
+        ),
         2 => group().prop_map(|group| GroupRequest::Load { group }),
         4 => (group(), name(), any_device(), role(), 1..8_usize, at()).prop_map(
             |(group, by, device, role, limit, at)| GroupRequest::Invite(Invitation {
