@@ -101,6 +101,10 @@ pub struct Counters {
     pub calls_failed: u64,
     /// Presence entries, or parts of a round of them, that the store did not take.
     pub presence_lost: u64,
+    /// Presence entries that the store has forgotten to have room for these.
+    pub presence_displaced: u64,
+    /// CALL_ENDs said for somebody gone that the store did not keep for somebody away.
+    pub call_ends_lost: u64,
     /// Times a sender had to wait.
     pub stalls: u64,
     /// Sends asked of the driver.

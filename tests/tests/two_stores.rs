@@ -275,7 +275,7 @@ fn a_schema_that_is_not_this_servers_is_said_to_be_so() {
     assert!(migrated.status.success(), "{migrated:?}");
     assert_eq!(
         (&migrated.json()["store"], &migrated.json()["version"]),
-        (&"postgres".into(), &1.into())
+        (&"postgres".into(), &2.into())
     );
     let doctor = home.cli(&["doctor"]);
     for server in [

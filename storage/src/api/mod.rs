@@ -171,6 +171,8 @@ pub enum Reply {
     Roster(GroupRoster),
     /// To `Invite`.
     Invited(Invited),
+    /// To `Set` of presence: done, and so many others, which would have expired next, are forgotten for it.
+    Displaced(u64),
     /// To `Get` of presence.
     Presence(Vec<PresenceEntry>),
     /// To `Depth`.

@@ -63,7 +63,7 @@ impl Engine {
             path: path.to_owned(),
             options,
             cache: Cache::new(options.inbox_cache),
-            presence: Presence::default(),
+            presence: Presence::with_capacity(options.presence_entries),
             depth,
             next_event,
             staged: Staged::new(&tables.db),
