@@ -132,6 +132,12 @@ impl Relay {
         self.child.id()
     }
 
+    /// Its ports with TLS and without.
+    #[must_use]
+    pub fn ports(&self) -> (u16, u16) {
+        (self.tls, self.plain)
+    }
+
     /// What `loadgen` needs to find it, by TLS or without.
     #[must_use]
     pub fn reach(&self, tls: bool) -> Vec<OsString> {
@@ -168,16 +174,7 @@ impl Relay {
     /// # Errors
     /// When `/proc` does not tell.
     pub fn pss(&self) -> Result<u64, RelayError> {
-        let pid = self.pid();
-        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
-            .map_err(RelayError::io("read the relay's smaps_rollup"))?;
-        kilobytes(&text, "Pss:")
-            .map(|kilobytes| kilobytes * 1024)
-            .ok_or(RelayError::Proc {
-                pid,
-                file: "smaps_rollup",
-                field: "Pss",
-            })
+        pss(self.pid())
     }
 
     fn wait_until_it_accepts(&mut self) -> Result<(), RelayError> {
@@ -275,12 +272,28 @@ pub fn median(numbers: &[f64]) -> f64 {
     }
 }
 
+/// A process' proportional share of memory, in bytes.
+///
+/// # Errors
+/// When `/proc` does not tell.
+pub fn pss(pid: u32) -> Result<u64, RelayError> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
+        .map_err(RelayError::io("read a process' smaps_rollup"))?;
+    kilobytes(&text, "Pss:")
+        .map(|kilobytes| kilobytes * 1024)
+        .ok_or(RelayError::Proc {
+            pid,
+            file: "smaps_rollup",
+            field: "Pss",
+        })
+}
+
 fn kilobytes(text: &str, field: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn pinned(program: &Path, core: Option<usize>) -> Command {
+pub(crate) fn pinned(program: &Path, core: Option<usize>) -> Command {
     let Some(core) = core else {
         return Command::new(program);
     };
@@ -289,7 +302,7 @@ fn pinned(program: &Path, core: Option<usize>) -> Command {
     command
 }
 
-fn beside(name: &str) -> Result<PathBuf, RelayError> {
+pub(crate) fn beside(name: &str) -> Result<PathBuf, RelayError> {
     let own = std::env::current_exe().map_err(RelayError::io("find this program"))?;
     let program = own.parent().unwrap_or(Path::new(".")).join(name);
     if program.is_file() {
