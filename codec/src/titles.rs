@@ -54,6 +54,8 @@ pub enum Title {
     RosterTooLarge,
     /// A group with too many members.
     GroupTooLarge,
+    /// A device that owns too many groups.
+    TooManyGroups,
     /// A connection with too many channels.
     TooManyChannels,
     /// A connection, or a server, with too many calls.
@@ -68,7 +70,7 @@ pub enum Title {
 
 impl Title {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidFrameType,
         Self::ProtocolVersionMismatch,
         Self::InvalidControlPayload,
@@ -93,6 +95,7 @@ impl Title {
         Self::NotAParticipant,
         Self::RosterTooLarge,
         Self::GroupTooLarge,
+        Self::TooManyGroups,
         Self::TooManyChannels,
         Self::TooManyCalls,
         Self::UnexpectedFrame,
@@ -138,6 +141,7 @@ impl Title {
             Self::NotAParticipant => ("Not A Participant", 403),
             Self::RosterTooLarge => ("Roster Too Large", 413),
             Self::GroupTooLarge => ("Group Too Large", 413),
+            Self::TooManyGroups => ("Too Many Groups", 429),
             Self::TooManyChannels => ("Too Many Channels", 429),
             Self::TooManyCalls => ("Too Many Calls", 429),
             Self::UnexpectedFrame => ("Unexpected Frame", 400),

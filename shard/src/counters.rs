@@ -89,6 +89,8 @@ pub struct Counters {
     pub members_added: u64,
     /// JOINs of groups, GROUP_CREATEs and GROUP_INVITEs that were not allowed, or not possible.
     pub groups_denied: u64,
+    /// GROUP_CREATEs of devices that own as many groups as they may.
+    pub groups_over: u64,
     /// Frames dropped, by reason.
     pub dropped: [u64; Drop::ALL.len()],
     /// CALL_OFFERs that began a call.
@@ -99,6 +101,10 @@ pub struct Counters {
     pub calls_failed: u64,
     /// Presence entries, or parts of a round of them, that the store did not take.
     pub presence_lost: u64,
+    /// Presence entries that the store has forgotten to have room for these.
+    pub presence_displaced: u64,
+    /// CALL_ENDs said for somebody gone that the store did not keep for somebody away.
+    pub call_ends_lost: u64,
     /// Times a sender had to wait.
     pub stalls: u64,
     /// Sends asked of the driver.

@@ -35,6 +35,8 @@ pub struct Limits {
     pub session_members: usize,
     /// Members of one group.
     pub group_roster: usize,
+    /// Groups that one device owns.
+    pub owner_groups: u32,
     /// Members over all groups that are open on one shard: what their rosters may cost it.
     pub group_members: usize,
     /// How long a group stays open on a shard after its last session there has left.
@@ -102,6 +104,7 @@ impl Default for Limits {
             roster: 4096,
             session_members: 65_536,
             group_roster: 100_000,
+            owner_groups: 1_000,
             group_members: 1_000_000,
             group_linger: Duration::from_secs(30),
             calls: 65_536,

@@ -99,7 +99,10 @@ impl Shard {
             }
             Some(Waiting::Read { device, epoch }) => self.home_read(device, epoch, outcome),
             Some(Waiting::Group(group)) => self.group_stored(group, outcome),
-            Some(Waiting::Presence) => self.counters.presence_lost += u64::from(outcome.is_err()),
+            Some(Waiting::Presence) => match outcome {
+                Ok(Reply::Displaced(count)) => self.counters.presence_displaced += count,
+                outcome => self.counters.presence_lost += u64::from(outcome.is_err()),
+            },
             Some(Waiting::Nothing) => {
                 if let Err(error) = outcome {
                     tracing::warn!(%error, "delivered rows could not be deleted; they may be replayed once more");

@@ -37,7 +37,7 @@ pub const UPKEEP_ROWS: u64 = 2_048;
 /// Inboxes whose counters stay in memory, about 200 bytes each; the rest are read again when they are needed.
 pub const INBOX_CACHE: usize = 131_072;
 
-/// Devices whose presence the embedded store knows: more than one machine has connections. An entry is some 300 bytes,
+/// Devices whose presence the embedded store knows unless it is told otherwise: more than one machine has connections. An entry is some 300 bytes,
 /// and 1 KiB when its client fills every text.
 pub const PRESENCE_ENTRIES: usize = 1 << 19;
 

@@ -265,7 +265,7 @@ fn weight(request: &Request) -> usize {
         | Request::UpdateProfile { .. }
         | Request::Delivered { .. }
         | Request::Account(_)
-        | Request::Group(GroupRequest::Invite { .. })
+        | Request::Group(GroupRequest::Invite(_))
         | Request::Depth
         | Request::Probe => 0,
     };

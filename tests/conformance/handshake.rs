@@ -1,6 +1,7 @@
 //! Version Negotiation, Handshake, Feature Flags and Capability Negotiation.
 
 use commucat_client::Pattern;
+use commucat_tests::wire::{frame, kind};
 use serde_json::{Value, json};
 
 use crate::ground::{Ground, Statement};
@@ -104,6 +105,11 @@ pub(crate) const STATEMENTS: &[Statement] = &[
             assert_eq!(auth["accepted_capabilities"], json!(["noise", "zstd"]));
         },
     },
+    Statement {
+        section: "Capability Negotiation",
+        words: "If a peer advertises a capability that is not echoed back it MUST NOT be used on that connection",
+        check: what_will_not_be_used_is_not_echoed,
+    },
 ];
 
 /// AUTH's payload, after a HELLO changed by `tweak`.
@@ -112,6 +118,35 @@ fn auth(ground: &Ground<'_>, tweak: impl FnOnce(&mut Value)) -> Value {
     let device = ground.device(&format!("ada{:x}", ground.channel()));
     let hello = tunnel.hello(ground.relay, &device, Pattern::Xk, tweak);
     tunnel.auth(hello).2
+}
+
+/// `pq-hybrid` without the bundle it takes, and names that nobody knows: none of them is echoed, and what follows is the
+/// minimal flow, frame by frame in plain.
+fn what_will_not_be_used_is_not_echoed(ground: &Ground<'_>) {
+    let (ada, bob, channel) = (ground.device("ada"), ground.device("bob"), ground.channel().into());
+    ground.connect(&bob).bye();
+    let mut tunnel = ground.open();
+    let offered = json!(["pq-hybrid", "NOISE-TRANSPORT", "ack-range ", "time-travel"]);
+    let hello = tunnel.hello(ground.relay, &ada, Pattern::Xk, |hello| hello["capabilities"] = offered);
+    let (ready, _, auth) = tunnel.auth(hello);
+    let echoed = auth.get("accepted_capabilities").cloned().unwrap_or_else(|| json!([]));
+    assert_eq!(echoed, json!([]));
+    assert!(auth.get("pq_ciphertext").is_none_or(Value::is_null), "{auth}");
+    tunnel.prove(ready);
+    let ready: Value = serde_json::from_slice(&tunnel.hear().payload).unwrap();
+    assert_eq!(ready["handshake"], "ok");
+    tunnel.join(channel, &bob);
+    // Two in one write, and an ACK of its own for each.
+    let numbers = [tunnel.number(), tunnel.number()];
+    tunnel.send(
+        &numbers
+            .map(|number| frame(kind::MSG, channel, number, "plain"))
+            .concat(),
+    );
+    for number in numbers {
+        let ack: Value = serde_json::from_slice(&tunnel.hear().payload).unwrap();
+        assert_eq!(ack, json!({ "ack": number }));
+    }
 }
 
 fn either_announcement_is_understood(ground: &Ground<'_>) {

@@ -48,7 +48,8 @@ fn statements(store: Store) -> Vec<Statement> {
         telemetry::STATEMENTS,
         security::STATEMENTS,
     ];
-    let more = (store == Store::Postgres).then_some(presence::ON_DATABASES);
+    let on_databases = [pairing::ON_DATABASES, presence::ON_DATABASES];
+    let more = on_databases.into_iter().filter(|_| store == Store::Postgres);
     all.into_iter().chain(more).flatten().copied().collect()
 }
 

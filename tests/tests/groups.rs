@@ -6,8 +6,9 @@ use std::time::Duration;
 use commucat_client::HttpVersion;
 use commucat_proto::control::{Ack, GroupCreate, Role};
 use commucat_proto::{ChannelId, DeviceId, FrameType, GroupId};
+use commucat_tests::operator::until;
 use commucat_tests::people::{BOTH, Device, Peer, devices};
-use commucat_tests::stage::Stage;
+use commucat_tests::stage::{STORES, Stage};
 
 const CHANNEL: u32 = 9;
 
@@ -390,6 +391,37 @@ fn a_group_has_a_largest_size_and_a_core_a_largest_number_of_members() {
         ends_with(peer, ("Service Unavailable", 503));
     }
     stage.end();
+}
+
+#[test]
+fn a_device_owns_so_many_groups_and_may_be_a_member_of_more() {
+    for store in STORES {
+        let mut stage = Stage::on(store, "[limits]\nowner_groups = 2\n");
+        let people = devices("owner", 2);
+        for http in BOTH {
+            let group = |number: u32| id(&format!("own-{number}"));
+            let mut peer = people[0].connect(&stage, http);
+            // The second time they exist already.
+            for number in 0..2 {
+                peer.create_group(CHANNEL, &named(&group(number), &people));
+            }
+            let channel = ChannelId::new(CHANNEL);
+            peer.client()
+                .connection()
+                .create_group(channel, &named(&group(2), &people))
+                .unwrap();
+            ends_with(peer, ("Too Many Groups", 429));
+            let mut other = people[1].connect(&stage, http);
+            other.create_group(CHANNEL, &named(&id("his"), &people));
+            other.bye();
+        }
+        until(&stage, |now| now.sum("commucat_groups_over_total", &[]) == 2.0);
+        stage.restart_with("[limits]\nowner_groups = 3\n");
+        let mut peer = people[0].connect(&stage, BOTH[0]);
+        peer.create_group(CHANNEL, &named(&id("own-2"), &people));
+        peer.bye();
+        stage.end();
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use commucat_client::HttpVersion;
 use commucat_proto::{ChannelId, FrameType};
+use commucat_tests::openmetrics::Metrics;
+use commucat_tests::operator::{metrics, until};
 use commucat_tests::people::{Device, Peer, WAYS, devices};
 use commucat_tests::stage::Stage;
 use serde_json::{Value, json};
@@ -19,6 +21,23 @@ fn sees_nothing_more(peer: &mut Peer, other: &Device) {
     peer.join(CHANNEL + 1, [other]);
     peer.overhear(Duration::from_millis(100));
     assert_eq!(peer.unseen(), 0);
+}
+
+#[test]
+fn a_presence_table_that_is_full_forgets_somebody_and_counts_it() {
+    let stage = Stage::new("[store]\npresence_entries = 2\n");
+    let lost = |now: &Metrics| now.sum("commucat_presence_displaced_total", &[]);
+    let peers: Vec<Peer> = devices("full", 2)
+        .iter()
+        .map(|device| device.connect(&stage, WAYS[0]))
+        .collect();
+    assert_eq!(lost(&metrics(&stage)), 0.0);
+    let third = Device::new("third").connect(&stage, WAYS[0]);
+    until(&stage, |now| lost(now) >= 1.0);
+    for peer in peers.into_iter().chain([third]) {
+        peer.bye();
+    }
+    stage.end();
 }
 
 #[test]

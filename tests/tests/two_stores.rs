@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use commucat_client::HttpVersion;
 use commucat_tests::curl::curl;
+use commucat_tests::operator::until;
 use commucat_tests::people::{BOTH, Device, PATIENCE, Peer};
 use commucat_tests::relay::{Home, Relay};
 use commucat_tests::servers::{Databases, OwnServers, Servers};
@@ -52,6 +53,24 @@ fn say_until_kept(peer: &mut Peer, channel: u32, text: &str) {
     }
 }
 
+fn own_servers() -> (OwnServers, Stage) {
+    let servers = OwnServers::start();
+    let stage = Stage::among(servers.servers(), QUICK);
+    (servers, stage)
+}
+
+/// Alice, who speaks to bob on [`CHANNEL`] and to carol on the next one; bob, who hears; carol, who has been here and is
+/// away.
+fn with_carol_away(stage: &Stage) -> (Peer, Peer, Device) {
+    let (alice, bob, carol) = (Device::new("alice"), Device::new("bob"), Device::new("carol"));
+    carol.connect(stage, HttpVersion::Http1).bye();
+    let hears = bob.connect(stage, HttpVersion::Http2);
+    let mut speaks = alice.connect(stage, HttpVersion::Http1);
+    speaks.join(CHANNEL, [&bob]);
+    speaks.join(CHANNEL + 1, [&carol]);
+    (speaks, hears, carol)
+}
+
 #[test]
 fn what_was_acknowledged_is_delivered_after_kill_9() {
     let mut stage = Stage::on(Store::Postgres, "");
@@ -93,14 +112,8 @@ fn what_was_acknowledged_is_delivered_after_kill_9() {
 
 #[test]
 fn with_postgresql_gone_live_traffic_flows_and_senders_to_the_absent_are_told_until_it_is_back() {
-    let servers = OwnServers::start();
-    let stage = Stage::among(servers.servers(), QUICK);
-    let (alice, bob, carol) = (Device::new("alice"), Device::new("bob"), Device::new("carol"));
-    carol.connect(&stage, HttpVersion::Http1).bye();
-    let mut hears = bob.connect(&stage, HttpVersion::Http2);
-    let mut speaks = alice.connect(&stage, HttpVersion::Http1);
-    speaks.join(CHANNEL, [&bob]);
-    speaks.join(CHANNEL + 1, [&carol]);
+    let (servers, stage) = own_servers();
+    let (mut speaks, mut hears, carol) = with_carol_away(&stage);
     speaks.say(CHANNEL + 1, "kept");
     until_ready(&stage, 200);
     for round in 0..2 {
@@ -127,14 +140,8 @@ fn with_postgresql_gone_live_traffic_flows_and_senders_to_the_absent_are_told_un
 
 #[test]
 fn a_postgresql_that_stands_still_is_noticed_and_used_again_when_it_moves() {
-    let servers = OwnServers::start();
-    let stage = Stage::among(servers.servers(), QUICK);
-    let (alice, bob, carol) = (Device::new("alice"), Device::new("bob"), Device::new("carol"));
-    carol.connect(&stage, HttpVersion::Http1).bye();
-    let mut hears = bob.connect(&stage, HttpVersion::Http2);
-    let mut speaks = alice.connect(&stage, HttpVersion::Http1);
-    speaks.join(CHANNEL, [&bob]);
-    speaks.join(CHANNEL + 1, [&carol]);
+    let (servers, stage) = own_servers();
+    let (mut speaks, mut hears, carol) = with_carol_away(&stage);
     servers.pause_postgres();
     speaks.send(CHANNEL + 1, "perhaps");
     speaks.say(CHANNEL, "live");
@@ -206,6 +213,8 @@ fn with_redis_gone_messages_are_as_ever() {
     speaks.say(CHANNEL + 1, "kept");
     assert_eq!(readiness(&stage), 200);
     carol.connect(&stage, HttpVersion::Http2).hears("kept");
+    // Who has come and gone meanwhile is told to nobody, and that is counted.
+    until(&stage, |now| now.sum("commucat_presence_lost_total", &[]) >= 3.0);
     servers.start_redis();
     speaks.say(CHANNEL, "still");
     hears.hears("still");
@@ -266,7 +275,7 @@ fn a_schema_that_is_not_this_servers_is_said_to_be_so() {
     assert!(migrated.status.success(), "{migrated:?}");
     assert_eq!(
         (&migrated.json()["store"], &migrated.json()["version"]),
-        (&"postgres".into(), &1.into())
+        (&"postgres".into(), &2.into())
     );
     let doctor = home.cli(&["doctor"]);
     for server in [

@@ -5,7 +5,7 @@
 use axum::extract::FromRequestParts;
 use commucat_proto::DeviceId;
 use commucat_shard::token_hash;
-use commucat_storage::api::{AccountRequest, Profile, Reply, Request, SessionOwner};
+use commucat_storage::api::{AccountRequest, Profile, Reply, Request, SessionOwner, TokenHash};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -21,6 +21,8 @@ pub(super) struct Bearer {
     pub(super) device: DeviceId,
     /// Its user.
     pub(super) user: Profile,
+    /// The token, as the store knows it.
+    pub(super) token: TokenHash,
 }
 
 impl FromRequestParts<Site> for Bearer {
@@ -39,7 +41,7 @@ impl FromRequestParts<Site> for Bearer {
         };
         // After the store has named its owner: nobody fills the table with tokens that are none.
         site.limits.session(token)?;
-        Ok(Self { device, user })
+        Ok(Self { device, user, token })
     }
 }
 

@@ -120,7 +120,8 @@ struct Rotated {
     device_ca_public: String,
 }
 
-/// Answers when no session that stands on the old key is left on any core.
+/// Answers when no session that stands on the old key is left on any core, and no token but the one that asks: it is the
+/// only one whose holder knew of the rotation.
 async fn rotate_key(
     bearer: Bearer,
     State(site): State<Site>,
@@ -131,6 +132,7 @@ async fn rotate_key(
     let request = AccountRequest::RotateKey {
         device: device.clone(),
         static_key,
+        keep: bearer.token,
         at,
     };
     match site.store.call(Request::Account(request)).await {
@@ -183,7 +185,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             handler: post(rotate_key),
             operation: Operation::new(
                 "rotateKey",
-                "Pins another X25519 key for the calling device; sessions that stand on the old one have ended when this is answered.",
+                "Pins another X25519 key for the calling device; sessions that stand on the old one have ended when this is answered, and so have the device's tokens but the one that asks.",
             )
             .bearer()
             .body("KeyRotation", true)

@@ -14,7 +14,9 @@ use commucat_crypto::zkp::device_keys;
 use commucat_crypto::{DeviceCa, StaticKey};
 use commucat_proto::control::{DeviceCertificate, HexKey, Text, UserProfile};
 use commucat_proto::{DeviceId, UserId};
-use commucat_storage::api::{AccountRequest, Paired, PairingOffer, Profile, Reply, Request, StoreError, Wall};
+use commucat_storage::api::{
+    AccountRequest, Paired, PairingClaim, PairingOffer, Profile, Reply, Request, StoreError, Wall,
+};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -299,13 +301,13 @@ async fn join(site: &Site, code: &Code, static_key: [u8; 32]) -> Result<(DeviceI
         let device =
             DeviceId::parse(&format!("device-{}", hex::encode(random))).map_err(|error| unusable(error.to_string()))?;
         let at = now();
-        let request = AccountRequest::ClaimPairing {
+        let request = AccountRequest::ClaimPairing(PairingClaim {
             selector: code.selector(),
             secret: code.hash(),
             device: device.clone(),
             static_key,
             at,
-        };
+        });
         match site.store.call(Request::Account(request)).await {
             Ok(Reply::Paired(paired)) => return Ok((device, paired, at)),
             Ok(_) => return Err(unusable("the store gave no answer to the question".to_owned())),

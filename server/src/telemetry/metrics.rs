@@ -215,6 +215,16 @@ pub static METRICS: &[Metric] = &[
         "Presence entries, or parts of a round of them, that the store did not take."
     ),
     counter!(
+        "presence_displaced",
+        presence_displaced,
+        "Presence entries that the store has forgotten to have room for others."
+    ),
+    counter!(
+        "call_ends_lost",
+        call_ends_lost,
+        "CALL_ENDs said for somebody gone that the store did not keep for somebody away."
+    ),
+    counter!(
         "sessions_revoked",
         revoked,
         "Sessions, ready or about to be, that ended because their device was revoked or got another key."
@@ -234,6 +244,11 @@ pub static METRICS: &[Metric] = &[
         "groups_denied",
         groups_denied,
         "JOINs of groups, GROUP_CREATEs and GROUP_INVITEs that were not allowed, or not possible."
+    ),
+    counter!(
+        "groups_over",
+        groups_over,
+        "GROUP_CREATEs of devices that own as many groups as they may."
     ),
     counter!("calls", calls, "CALL_OFFERs that began a call."),
     counter!(

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use commucat_proto::control::Role;
 use commucat_proto::{DeviceId, GroupId};
-use commucat_storage::api::{GroupRequest, GroupRoster, Invited, Reply, Request, StoreError};
+use commucat_storage::api::{GroupRequest, GroupRoster, Invitation, Invited, Reply, Request, StoreError};
 
 use crate::Shard;
 use crate::keys::{GroupMap, group_key};
@@ -114,7 +114,9 @@ impl Shard {
                 Some(roster) if !home.stale => Some(judge(roster, &home.group, &asked, limit, at)),
                 // A roster never loses anybody.
                 Some(roster) if asked.is_join_of(roster) => Some(Verdict::Good),
-                _ => asked.creates(&home.group, at).map(Verdict::Store),
+                _ => asked
+                    .creates(&home.group, self.config.limits.owner_groups, at)
+                    .map(Verdict::Store),
             };
             match verdict {
                 Some(Verdict::Good) => self.group_answer(key, &asked, Ok(())),
@@ -178,6 +180,10 @@ impl Shard {
         match outcome {
             Ok(Reply::Roster(roster)) => self.group_known(key, roster, Some(asked)),
             Err(StoreError::NotAllowed) => self.group_answer(key, &asked, Err(Denial::NotAllowed)),
+            Err(StoreError::TooManyGroups) => {
+                self.counters.groups_over += 1;
+                self.group_answer(key, &asked, Err(Denial::TooMany));
+            }
             outcome => self.group_answer(key, &asked, Err(failed(&outcome))),
         }
     }
@@ -313,11 +319,12 @@ impl Asked {
     }
 
     /// What needs no roster: the store tells whether there is one.
-    fn creates(&self, group: &GroupId, at: commucat_storage::api::Wall) -> Option<GroupRequest> {
+    fn creates(&self, group: &GroupId, limit: u32, at: commucat_storage::api::Wall) -> Option<GroupRequest> {
         match &self.ask {
             Ask::Create(roster) => Some(GroupRequest::Create {
                 group: group.clone(),
                 roster: GroupRoster::clone(roster),
+                limit,
                 at,
             }),
             Ask::Join | Ask::Invite { .. } => None,
@@ -345,14 +352,14 @@ fn judge(
             match roster.members.get(device) {
                 Some(now) if !changes(now) => Verdict::Good,
                 None if roster.members.len() >= limit => Verdict::Denied(Denial::Full),
-                _ => Verdict::Store(GroupRequest::Invite {
+                _ => Verdict::Store(GroupRequest::Invite(Invitation {
                     group: group.clone(),
                     by: asked.by.clone(),
                     device: device.clone(),
                     role: *role,
                     limit,
                     at,
-                }),
+                })),
             }
         }
     }

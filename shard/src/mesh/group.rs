@@ -34,6 +34,8 @@ pub enum Denial {
     NotAllowed,
     /// The group has as many members as it may have.
     Full,
+    /// The asker has as many groups as it may have.
+    TooMany,
     /// The store cannot tell, or take it, now.
     Unavailable,
 }

@@ -53,6 +53,12 @@ pub struct Receipt {
     pub ordinal: u32,
 }
 
+impl Receipt {
+    /// Of a CALL_END that is said for a session that has ended: nobody waits for what becomes of it. No session has so
+    /// many frames: its sequence numbers would have run out before.
+    pub(crate) const SYNTHESIZED: u32 = u32::MAX;
+}
+
 /// A payload inside a batch.
 #[derive(Clone, Debug)]
 pub enum Payload {

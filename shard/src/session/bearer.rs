@@ -1,6 +1,7 @@
 //! The `session` of AUTH becomes a bearer token (decisions § 4): the store keeps its hash before the ready ACK.
 //!
-//! This is also where a device that was revoked during its handshake is found out: the store opens no session for it.
+//! This is also where a device that was revoked or got another key during its handshake is found out: the store opens no
+//! session for it.
 
 use commucat_proto::Title;
 use commucat_storage::api::{AccountRequest, Reply, Request, StoreError, TokenHash, Wall};
@@ -24,6 +25,7 @@ impl Shard {
         let request = Request::Account(AccountRequest::OpenSession {
             token: proven.token,
             device: proven.device.clone(),
+            static_key: *proven.client_static.as_bytes(),
             expires_at: Wall(self.at.wall.0.saturating_add(ttl)),
         });
         self.ask_store(request, Waiting::Open(tunnel.id));
@@ -40,6 +42,9 @@ impl Shard {
                 Ok(_) => self.attach(&mut tunnel, *proven),
                 Err(StoreError::DeviceRevoked) => {
                     self.fail(&mut tunnel, Title::DeviceRevoked, "this device has been revoked");
+                }
+                Err(StoreError::KeyReplaced) => {
+                    self.fail(&mut tunnel, Title::HandshakeFailed, "invalid static key");
                 }
                 Err(_) => {
                     self.fail(&mut tunnel, Title::ServiceUnavailable, "the store cannot answer now");

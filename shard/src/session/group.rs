@@ -227,6 +227,10 @@ impl Shard {
                 Title::GroupTooLarge,
                 format!("a group has at most {} members", self.config.limits.group_roster),
             ),
+            Denial::TooMany => (
+                Title::TooManyGroups,
+                format!("a device owns at most {} groups", self.config.limits.owner_groups),
+            ),
             Denial::Unavailable => (
                 Title::ServiceUnavailable,
                 format!("the store cannot serve group {group} now"),

@@ -13,6 +13,8 @@ pub(crate) mod calls;
 pub(crate) mod command;
 pub(crate) mod group;
 pub(crate) mod hello;
+#[cfg(test)]
+mod last_number;
 pub(crate) mod pending;
 pub(crate) mod proof;
 pub(crate) mod ready;

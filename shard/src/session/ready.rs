@@ -286,11 +286,19 @@ impl Shard {
         unsettled
     }
 
+    /// The session that a frame was said for has ended. Its word that a call is over may not have been kept for somebody who
+    /// is away: whoever comes back to ring or answer then hears that the call is none, so it is counted and not tried again.
+    fn settled_for_nobody(&mut self, receipt: Receipt, why: Option<Refusal>) {
+        let lost = matches!(why, Some(Refusal::InboxFull | Refusal::StoreUnavailable));
+        self.counters.call_ends_lost += u64::from(lost && receipt.ordinal == Receipt::SYNTHESIZED);
+    }
+
     /// Recipients of a frame are settled: the last of them makes the ACK.
     pub(crate) fn settled(&mut self, receipt: Receipt, count: u32, refused: Option<(DeviceKey, Refusal)>) {
+        let why = refused.map(|(_, why)| why);
         let refused = refused.and_then(|(key, why)| Some((self.directory.get(key)?.device.clone(), why)));
         let Some(mut tunnel) = self.tunnels.take(receipt.tunnel) else {
-            return;
+            return self.settled_for_nobody(receipt, why);
         };
         if let State::Ready(ready) = &mut tunnel.state
             && let Some((done, cost)) = ready.pending.settle(receipt.ordinal, count, refused)
@@ -321,6 +329,8 @@ impl Shard {
             if tunnel.stalled.is_some() {
                 self.wakes.push(tunnel.id);
             }
+        } else {
+            self.settled_for_nobody(receipt, why);
         }
         self.touch_if_draining(&mut tunnel);
         self.tunnels.put(tunnel);

@@ -31,6 +31,21 @@ pub struct PairingOffer {
     pub expires_at: Wall,
 }
 
+/// What somebody shows who wants to use a code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairingClaim {
+    /// Finds the code.
+    pub selector: Selector,
+    /// BLAKE3 of the secret half.
+    pub secret: [u8; 32],
+    /// The new device.
+    pub device: DeviceId,
+    /// Its static key.
+    pub static_key: [u8; 32],
+    /// Now, and the audit row's timestamp.
+    pub at: Wall,
+}
+
 /// One entry of a user's own list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Friend {
@@ -59,13 +74,15 @@ pub struct DeviceRecord {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccountRequest {
     /// A device's session is about to be ready: its token is good until `expires_at`. Not waited for by the disk. The
-    /// newest [`SESSIONS_PER_DEVICE`](super::SESSIONS_PER_DEVICE) of a device are kept. `Done`; `UnknownDevice`, and
-    /// `DeviceRevoked` when it was revoked meanwhile.
+    /// newest [`SESSIONS_PER_DEVICE`](super::SESSIONS_PER_DEVICE) of a device are kept. `Done`; `UnknownDevice`,
+    /// `DeviceRevoked` when it was revoked meanwhile, and `KeyReplaced` when its key is another by now.
     OpenSession {
         /// Finds it.
         token: TokenHash,
         /// Whose it is.
         device: DeviceId,
+        /// The key it has proven.
+        static_key: [u8; 32],
         /// It is worth nothing from then on.
         expires_at: Wall,
     },
@@ -106,13 +123,16 @@ pub enum AccountRequest {
         /// When.
         at: Wall,
     },
-    /// A device has another static key from now on; `device_key_event` in the same transaction. `Done`;
-    /// `UnknownDevice`, `DeviceRevoked`.
+    /// A device has another static key from now on, and no session but the one that asked; `device_key_event` in the
+    /// same transaction. Whoever has a token that was had by the old key has nothing. `Done`; `UnknownDevice`,
+    /// `DeviceRevoked`.
     RotateKey {
         /// Which.
         device: DeviceId,
         /// The new key.
         static_key: [u8; 32],
+        /// The token of the session that asked: it stays.
+        keep: TokenHash,
         /// The audit row's timestamp.
         at: Wall,
     },
@@ -123,18 +143,7 @@ pub enum AccountRequest {
     /// A code is used: it is gone, and the new device with its `device_key_event` is there, in one transaction.
     /// `Paired`; `PairingRefused` when there is no such code, it has expired by `at`, or the secret is wrong: the fifth
     /// wrong secret ends the code. `DeviceExists` leaves the code as it was.
-    ClaimPairing {
-        /// Finds the code.
-        selector: Selector,
-        /// BLAKE3 of the secret half.
-        secret: [u8; 32],
-        /// The new device.
-        device: DeviceId,
-        /// Its static key.
-        static_key: [u8; 32],
-        /// Now, and the audit row's timestamp.
-        at: Wall,
-    },
+    ClaimPairing(PairingClaim),
     /// The user's own list. `Friends`.
     Friends {
         /// Whose.

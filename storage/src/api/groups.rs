@@ -20,16 +20,35 @@ pub struct GroupRoster {
     pub version: u64,
 }
 
+/// One more member, or another role for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// To what.
+    pub group: GroupId,
+    /// Who asks.
+    pub by: DeviceId,
+    /// Who joins.
+    pub device: DeviceId,
+    /// As what; never owner.
+    pub role: Role,
+    /// The group may have so many members.
+    pub limit: usize,
+    /// When.
+    pub at: Wall,
+}
+
 /// What may be asked about groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupRequest {
     /// A group comes to be. One that exists is left as it is: its owner gets the stored roster. `Roster`; `NotAllowed`
-    /// when it exists and is somebody else's.
+    /// when it exists and is somebody else's, `TooManyGroups` when it does not and the owner has as many as it may.
     Create {
         /// Which.
         group: GroupId,
         /// As it is to be; its version is 1.
         roster: GroupRoster,
+        /// The owner may have so many groups.
+        limit: u32,
         /// When.
         at: Wall,
     },
@@ -41,20 +60,7 @@ pub enum GroupRequest {
     /// One more member, or another role for one: only the owner may change the role of somebody who is a member, and
     /// nobody that of the owner; what an admin asks of a member leaves its role as it is. `Invited`; `UnknownGroup`,
     /// `NotAllowed` when `by` may not invite, `GroupFull`.
-    Invite {
-        /// Which.
-        group: GroupId,
-        /// Who asks.
-        by: DeviceId,
-        /// Who joins.
-        device: DeviceId,
-        /// As what; never owner.
-        role: Role,
-        /// The group may have so many members.
-        limit: usize,
-        /// When.
-        at: Wall,
-    },
+    Invite(Invitation),
 }
 
 /// What an invite has come to.

@@ -7,8 +7,10 @@ mod accounts;
 mod groups;
 mod presence;
 
-pub use accounts::{AccountRequest, DeviceRecord, Friend, Paired, PairingOffer, Selector, SessionOwner, TokenHash};
-pub use groups::{GroupRequest, GroupRoster, Invited};
+pub use accounts::{
+    AccountRequest, DeviceRecord, Friend, Paired, PairingClaim, PairingOffer, Selector, SessionOwner, TokenHash,
+};
+pub use groups::{GroupRequest, GroupRoster, Invitation, Invited};
 pub use presence::{PresenceEntry, PresenceRequest};
 
 use bytes::Bytes;
@@ -169,6 +171,8 @@ pub enum Reply {
     Roster(GroupRoster),
     /// To `Invite`.
     Invited(Invited),
+    /// To `Set` of presence: done, and so many others, which would have expired next, are forgotten for it.
+    Displaced(u64),
     /// To `Get` of presence.
     Presence(Vec<PresenceEntry>),
     /// To `Depth`.
@@ -206,6 +210,9 @@ pub enum StoreError {
     /// The device has been revoked.
     #[error("device revoked")]
     DeviceRevoked,
+    /// The device has another static key than the one it has proven.
+    #[error("key replaced")]
+    KeyReplaced,
     /// The profile has as many devices as it may have without a pairing code.
     #[error("too many devices")]
     DeviceLimit,
@@ -224,6 +231,9 @@ pub enum StoreError {
     /// The group has as many members as it may have.
     #[error("group full")]
     GroupFull,
+    /// The owner has as many groups as anybody may have.
+    #[error("too many groups")]
+    TooManyGroups,
     /// The store failed; the text is for the log, not for the wire.
     #[error("store unavailable: {0}")]
     Unavailable(String),

@@ -21,7 +21,7 @@ pub struct PresenceEntry {
 /// What may be asked about presence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PresenceRequest {
-    /// Replaces what was known of these devices. `Done`.
+    /// Replaces what was known of these devices. `Done`; `Displaced` where there was no room for so many.
     Set(Vec<PresenceEntry>),
     /// `Presence`, without those that nothing is known of.
     Get {

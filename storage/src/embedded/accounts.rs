@@ -4,7 +4,7 @@ use fjall::OwnedWriteBatch;
 
 use super::devices::NewDevice;
 use super::error::Fault;
-use super::pairing::Claim;
+use super::sessions::Opened;
 use super::tables::Tables;
 use super::{devices, friends, pairing, sessions};
 use crate::api::{AccountRequest, Reply};
@@ -20,8 +20,15 @@ pub(super) fn serve(
         AccountRequest::OpenSession {
             token,
             device,
+            static_key,
             expires_at,
-        } => sessions::open(tables, batch, *token, device, *expires_at),
+        } => {
+            let opened = Opened {
+                token: token.0,
+                expires_at: expires_at.0,
+            };
+            sessions::open(tables, batch, device, static_key, opened)
+        }
         AccountRequest::FindSession { token, now } => sessions::find(tables, *token, *now),
         AccountRequest::JoinProfile {
             device,
@@ -40,26 +47,18 @@ pub(super) fn serve(
         }
         AccountRequest::ListDevices { user } => devices::list(tables, user),
         AccountRequest::RevokeDevice { .. } => unreachable!("the engine revokes: inboxes are its own"),
-        AccountRequest::RotateKey { device, static_key, at } => {
-            devices::rotate(tables, batch, event, device, *static_key, *at)
-        }
-        AccountRequest::OfferPairing(offer) => pairing::offer(tables, batch, offer),
-        AccountRequest::ClaimPairing {
-            selector,
-            secret,
+        AccountRequest::RotateKey {
             device,
             static_key,
+            keep,
             at,
         } => {
-            let claim = Claim {
-                selector: *selector,
-                secret,
-                device,
-                static_key: *static_key,
-                at: *at,
-            };
-            pairing::claim(tables, batch, event, &claim)
+            let rotated = devices::rotate(tables, batch, event, device, *static_key, *at)?;
+            sessions::end_others(tables, batch, device, *keep)?;
+            Ok(rotated)
         }
+        AccountRequest::OfferPairing(offer) => pairing::offer(tables, batch, offer),
+        AccountRequest::ClaimPairing(claim) => pairing::claim(tables, batch, event, claim),
         AccountRequest::Friends { user } => friends::list(tables, user),
         AccountRequest::PutFriends { user, friends } => friends::put(tables, batch, user, friends),
     }
@@ -72,7 +71,7 @@ pub(super) fn grows(request: &AccountRequest) -> bool {
         AccountRequest::JoinProfile { .. }
         | AccountRequest::RotateKey { .. }
         | AccountRequest::OfferPairing(_)
-        | AccountRequest::ClaimPairing { .. }
+        | AccountRequest::ClaimPairing(_)
         | AccountRequest::PutFriends { .. } => true,
         AccountRequest::OpenSession { .. }
         | AccountRequest::FindSession { .. }

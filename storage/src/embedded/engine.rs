@@ -21,7 +21,7 @@ use super::presence::Presence;
 use super::staged::Staged;
 use super::tables::{DURABLE, Tables};
 use super::{accounts, groups, pairing, people, sessions};
-use crate::api::{AccountRequest, Reply, Request, StoreError, Wall};
+use crate::api::{AccountRequest, GroupRequest, Reply, Request, StoreError, Wall};
 use crate::limits::{DEPTH_AT_OPEN, UPKEEP_DEVICES, UPKEEP_ROWS};
 
 /// The open store and what it remembers between batches.
@@ -63,7 +63,7 @@ impl Engine {
             path: path.to_owned(),
             options,
             cache: Cache::new(options.inbox_cache),
-            presence: Presence::default(),
+            presence: Presence::with_capacity(options.presence_entries),
             depth,
             next_event,
             staged: Staged::new(&tables.db),
@@ -102,6 +102,8 @@ impl Engine {
         match request {
             Request::Lookup { .. } | Request::Found { .. } | Request::UpdateProfile { .. } => self.staged.people,
             Request::Account(account) => self.account_sees_staged(account),
+            // It counts the groups of its owner.
+            Request::Group(GroupRequest::Create { .. }) => !self.staged.groups.is_empty(),
             Request::Group(group) => self.staged.groups.contains(groups::subject(group)),
             Request::Append { device, .. } | Request::AppendOwed { device, .. } => {
                 self.staged.people && self.cache.peek(device).is_none()
@@ -115,7 +117,9 @@ impl Engine {
     fn account_sees_staged(&self, request: &AccountRequest) -> bool {
         let staged = &self.staged;
         match request {
-            AccountRequest::OpenSession { device, .. } => staged.people || staged.sessions.contains(device),
+            AccountRequest::OpenSession { device, .. } | AccountRequest::RotateKey { device, .. } => {
+                staged.people || staged.sessions.contains(device)
+            }
             AccountRequest::FindSession { .. } => staged.people || !staged.sessions.is_empty(),
             // It takes a whole inbox out, and the sessions.
             AccountRequest::RevokeDevice { .. } => !staged.batch.is_empty(),

@@ -2,7 +2,7 @@
 //! many there are.
 //!
 //! Invariant: `members` of `chat_group` is the number of rows under the group in `group_member`, one of which is the
-//! owner's.
+//! owner's. Each group stands under its owner in `owner_group`.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 use super::error::Fault;
 use super::tables::Tables;
 use super::{keys, values};
-use crate::api::{GroupRequest, GroupRoster, Invited, Reply, StoreError, Wall};
+use crate::api::{GroupRequest, GroupRoster, Invitation, Invited, Reply, StoreError, Wall};
 
 /// Table `chat_group`, by group id.
 #[derive(Archive, Serialize, Deserialize, Debug, PartialEq)]
@@ -34,46 +34,42 @@ struct MemberValue {
     joined_at: u64,
 }
 
+/// The row of `owner_group` that goes with a row of `chat_group`.
+pub(super) fn place_of(group: &[u8], value: &[u8]) -> Result<Vec<u8>, Fault> {
+    let value: GroupValue = values::decode("chat_group", value)?;
+    Ok(keys::owned(&value.owner, group))
+}
+
 /// Which group a request is about.
 pub(super) fn subject(request: &GroupRequest) -> &GroupId {
     match request {
-        GroupRequest::Create { group, .. } | GroupRequest::Load { group } | GroupRequest::Invite { group, .. } => group,
+        GroupRequest::Create { group, .. }
+        | GroupRequest::Load { group }
+        | GroupRequest::Invite(Invitation { group, .. }) => group,
     }
 }
 
 /// Whether it makes the store larger.
 pub(super) fn grows(request: &GroupRequest) -> bool {
     match request {
-        GroupRequest::Create { .. } | GroupRequest::Invite { .. } => true,
+        GroupRequest::Create { .. } | GroupRequest::Invite(_) => true,
         GroupRequest::Load { .. } => false,
     }
 }
 
 pub(super) fn serve(tables: &Tables, batch: &mut OwnedWriteBatch, request: &GroupRequest) -> Result<Reply, Fault> {
     match request {
-        GroupRequest::Create { group, roster, at } => create(tables, batch, group, roster, *at),
+        GroupRequest::Create {
+            group,
+            roster,
+            limit,
+            at,
+        } => create(tables, batch, group, roster, *limit, *at),
         GroupRequest::Load { group } => {
             let value = stored(tables, group)?.ok_or(StoreError::UnknownGroup)?;
             load(tables, group, &value)
         }
-        GroupRequest::Invite {
-            group,
-            by,
-            device,
-            role,
-            limit,
-            at,
-        } => {
-            let invite = Invite {
-                group,
-                by,
-                device,
-                role: role.granted(),
-                limit: *limit as u64,
-                at: *at,
-            };
-            invite.carry_out(tables, batch).map(Reply::Invited)
-        }
+        GroupRequest::Invite(invitation) => invite(tables, batch, invitation).map(Reply::Invited),
     }
 }
 
@@ -82,6 +78,7 @@ fn create(
     batch: &mut OwnedWriteBatch,
     group: &GroupId,
     roster: &GroupRoster,
+    limit: u32,
     at: Wall,
 ) -> Result<Reply, Fault> {
     if let Some(value) = stored(tables, group)? {
@@ -89,6 +86,16 @@ fn create(
             true => load(tables, group, &value),
             false => Err(StoreError::NotAllowed.into()),
         };
+    }
+    let owner = roster.owner.as_str();
+    if tables
+        .owner_group
+        .prefix(keys::under(owner))
+        .take(limit as usize)
+        .count()
+        >= limit as usize
+    {
+        return Err(StoreError::TooManyGroups.into());
     }
     let value = GroupValue {
         owner: roster.owner.as_str().to_owned(),
@@ -106,6 +113,7 @@ fn create(
         batch.insert(&tables.group_member, key, value);
     }
     batch.insert(&tables.chat_group, group.as_str(), value);
+    batch.insert(&tables.owner_group, keys::owned(owner, group.as_str().as_bytes()), []);
     Ok(Reply::Roster(GroupRoster {
         version: 1,
         ..roster.clone()
@@ -133,41 +141,31 @@ fn load(tables: &Tables, group: &GroupId, value: &GroupValue) -> Result<Reply, F
     }))
 }
 
-struct Invite<'a> {
-    group: &'a GroupId,
-    by: &'a DeviceId,
-    device: &'a DeviceId,
-    role: Role,
-    limit: u64,
-    at: Wall,
-}
-
-impl Invite<'_> {
-    fn carry_out(&self, tables: &Tables, batch: &mut OwnedWriteBatch) -> Result<Invited, Fault> {
-        let mut value = stored(tables, self.group)?.ok_or(StoreError::UnknownGroup)?;
-        let (by, _) = member(tables, self.group, self.by)?
-            .filter(|(role, _)| role.may_invite())
-            .ok_or(StoreError::NotAllowed)?;
-        let before = member(tables, self.group, self.device)?;
-        let (role, joined_at) = match before {
-            None if value.members >= self.limit => return Err(StoreError::GroupFull.into()),
-            None => (self.role, self.at),
-            Some((role, joined_at)) if role != Role::Owner && by == Role::Owner => (self.role, joined_at),
-            Some(unchanged) => unchanged,
-        };
-        if before != Some((role, joined_at)) {
-            value.members += u64::from(before.is_none());
-            value.version += 1;
-            let member = encode_member(role, joined_at)?;
-            let group = values::encode("chat_group", &value, 0)?;
-            batch.insert(&tables.group_member, member_key(self.group, self.device), member);
-            batch.insert(&tables.chat_group, self.group.as_str(), group);
-        }
-        Ok(Invited {
-            role,
-            version: value.version,
-        })
+fn invite(tables: &Tables, batch: &mut OwnedWriteBatch, invitation: &Invitation) -> Result<Invited, Fault> {
+    let Invitation { group, by, device, .. } = invitation;
+    let mut value = stored(tables, group)?.ok_or(StoreError::UnknownGroup)?;
+    let (by, _) = member(tables, group, by)?
+        .filter(|(role, _)| role.may_invite())
+        .ok_or(StoreError::NotAllowed)?;
+    let (before, wanted) = (member(tables, group, device)?, invitation.role.granted());
+    let (role, joined_at) = match before {
+        None if value.members >= invitation.limit as u64 => return Err(StoreError::GroupFull.into()),
+        None => (wanted, invitation.at),
+        Some((role, joined_at)) if role != Role::Owner && by == Role::Owner => (wanted, joined_at),
+        Some(unchanged) => unchanged,
+    };
+    if before != Some((role, joined_at)) {
+        value.members += u64::from(before.is_none());
+        value.version += 1;
+        let member = encode_member(role, joined_at)?;
+        let row = values::encode("chat_group", &value, 0)?;
+        batch.insert(&tables.group_member, member_key(group, device), member);
+        batch.insert(&tables.chat_group, group.as_str(), row);
     }
+    Ok(Invited {
+        role,
+        version: value.version,
+    })
 }
 
 fn stored(tables: &Tables, group: &GroupId) -> Result<Option<GroupValue>, Fault> {

@@ -54,7 +54,7 @@ pub use error::OpenError;
 pub use values::FORMAT;
 
 use crate::api::{InboxLimits, Reply, Request, StoreError, Wall};
-use crate::limits::{BLOCK_CACHE_BYTES, DISK_RESERVE_BYTES, INBOX_CACHE, REOPEN_INTERVAL_MS};
+use crate::limits::{BLOCK_CACHE_BYTES, DISK_RESERVE_BYTES, INBOX_CACHE, PRESENCE_ENTRIES, REOPEN_INTERVAL_MS};
 use crate::store::Store;
 use engine::Engine;
 use folder::Folder;
@@ -71,6 +71,8 @@ pub struct Options {
     pub block_cache: u64,
     /// Inboxes whose counters are kept in memory.
     pub inbox_cache: usize,
+    /// Devices whose presence is known.
+    pub presence_entries: usize,
 }
 
 impl Default for Options {
@@ -80,6 +82,7 @@ impl Default for Options {
             disk_reserve: DISK_RESERVE_BYTES,
             block_cache: BLOCK_CACHE_BYTES,
             inbox_cache: INBOX_CACHE,
+            presence_entries: PRESENCE_ENTRIES,
         }
     }
 }

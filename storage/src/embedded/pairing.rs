@@ -11,7 +11,9 @@ use super::devices::NewDevice;
 use super::error::Fault;
 use super::tables::Tables;
 use super::{keys, people, values};
-use crate::api::{CODES_PER_USER, PAIRING_TRIES, Paired, PairingOffer, Reply, Selector, StoreError, Wall};
+use crate::api::{
+    CODES_PER_USER, PAIRING_TRIES, Paired, PairingClaim, PairingOffer, Reply, Selector, StoreError, Wall,
+};
 use crate::limits::UPKEEP_DEVICES;
 
 /// Table `pairing_code`, by selector.
@@ -63,21 +65,12 @@ pub(super) fn offer(tables: &Tables, batch: &mut OwnedWriteBatch, offer: &Pairin
     Ok(Reply::Done)
 }
 
-/// What somebody shows who wants to use a code.
-pub(super) struct Claim<'a> {
-    pub(super) selector: Selector,
-    pub(super) secret: &'a [u8; 32],
-    pub(super) device: &'a DeviceId,
-    pub(super) static_key: [u8; 32],
-    pub(super) at: Wall,
-}
-
 /// A code is used, or one try of it.
 pub(super) fn claim(
     tables: &Tables,
     batch: &mut OwnedWriteBatch,
     event: &mut u64,
-    claim: &Claim<'_>,
+    claim: &PairingClaim,
 ) -> Result<Reply, Fault> {
     let selector = claim.selector;
     let mut code = stored(tables, selector)?.ok_or(StoreError::PairingRefused)?;
@@ -85,7 +78,7 @@ pub(super) fn claim(
         remove(tables, batch, &code.user, selector);
         return Err(StoreError::PairingRefused.into());
     }
-    if !bool::from(code.secret.ct_eq(claim.secret)) {
+    if !bool::from(code.secret.ct_eq(&claim.secret)) {
         code.wrong += 1;
         if code.wrong >= PAIRING_TRIES {
             remove(tables, batch, &code.user, selector);
@@ -102,7 +95,7 @@ pub(super) fn claim(
     let profile = people::profile(tables, &user)?
         .ok_or_else(|| values::corrupt("pairing_code", format!("its user {user} is missing")))?;
     let new = NewDevice {
-        device: claim.device,
+        device: &claim.device,
         static_key: claim.static_key,
         user: &user,
         at: claim.at,

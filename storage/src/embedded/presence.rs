@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use commucat_proto::DeviceId;
 
 use crate::api::{PresenceEntry, PresenceRequest, Reply, Wall};
-use crate::limits::{PRESENCE_ENTRIES, UPKEEP_ROWS};
+use crate::limits::UPKEEP_ROWS;
 
 /// What is known.
 pub(super) struct Presence {
@@ -17,14 +17,8 @@ pub(super) struct Presence {
     capacity: usize,
 }
 
-impl Default for Presence {
-    fn default() -> Self {
-        Self::with_capacity(PRESENCE_ENTRIES)
-    }
-}
-
 impl Presence {
-    fn with_capacity(capacity: usize) -> Self {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
         Self {
             entries: HashMap::new(),
             by_expiry: BTreeSet::new(),
@@ -34,10 +28,10 @@ impl Presence {
 
     pub(super) fn serve(&mut self, request: &PresenceRequest) -> Reply {
         match request {
-            PresenceRequest::Set(entries) => {
-                entries.iter().for_each(|entry| self.set(entry));
-                Reply::Done
-            }
+            PresenceRequest::Set(entries) => match entries.iter().map(|entry| u64::from(self.set(entry))).sum() {
+                0 => Reply::Done,
+                displaced => Reply::Displaced(displaced),
+            },
             PresenceRequest::Get { devices, now } => {
                 let known = devices.iter().filter_map(|device| self.entries.get(device));
                 Reply::Presence(known.filter(|entry| entry.expires_at > *now).cloned().collect())
@@ -45,15 +39,16 @@ impl Presence {
         }
     }
 
-    fn set(&mut self, entry: &PresenceEntry) {
+    /// Whether another one was forgotten for it.
+    fn set(&mut self, entry: &PresenceEntry) -> bool {
         self.forget(&entry.device);
-        if self.entries.len() >= self.capacity
-            && let Some((_, device)) = self.by_expiry.pop_first()
-        {
+        let full = self.entries.len() >= self.capacity;
+        if full && let Some((_, device)) = self.by_expiry.pop_first() {
             self.entries.remove(&device);
         }
         self.by_expiry.insert((entry.expires_at, entry.device.clone()));
         self.entries.insert(entry.device.clone(), entry.clone());
+        full
     }
 
     /// Nothing is known of `device`.
@@ -114,13 +109,11 @@ mod tests {
     #[test]
     fn a_full_table_forgets_what_expires_next() {
         let mut presence = Presence::with_capacity(2);
-        presence.serve(&PresenceRequest::Set(vec![
-            entry("a", 30),
-            entry("b", 20),
-            entry("c", 25),
-        ]));
+        let three = vec![entry("a", 30), entry("b", 20), entry("c", 25)];
+        assert_eq!(presence.serve(&PresenceRequest::Set(three)), Reply::Displaced(1));
         assert_eq!(known(&mut presence), ["a", "c"]);
-        presence.serve(&PresenceRequest::Set(vec![entry("c", 40)]));
+        let again = presence.serve(&PresenceRequest::Set(vec![entry("c", 40)]));
+        assert_eq!(again, Reply::Done);
         assert_eq!(
             known(&mut presence),
             ["a", "c"],

@@ -6,12 +6,13 @@
 use commucat_proto::DeviceId;
 use fjall::OwnedWriteBatch;
 use rkyv::{Archive, Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 
 use super::error::Fault;
 use super::people;
 use super::tables::Tables;
 use super::values;
-use crate::api::{Reply, SESSIONS_PER_DEVICE, SessionOwner, TokenHash, Wall};
+use crate::api::{Reply, SESSIONS_PER_DEVICE, SessionOwner, StoreError, TokenHash, Wall};
 use crate::limits::UPKEEP_DEVICES;
 
 /// Table `bearer_session`, by token hash.
@@ -27,39 +28,38 @@ struct ListValue {
     sessions: Vec<Opened>,
 }
 
+/// A session as its device's list has it.
 #[derive(Archive, Serialize, Deserialize, Debug, PartialEq)]
-struct Opened {
-    token: [u8; 32],
-    expires_at: u64,
+pub(super) struct Opened {
+    pub(super) token: [u8; 32],
+    pub(super) expires_at: u64,
 }
 
 /// One more session; the oldest make room for it.
 pub(super) fn open(
     tables: &Tables,
     batch: &mut OwnedWriteBatch,
-    token: TokenHash,
     device: &DeviceId,
-    expires_at: Wall,
+    static_key: &[u8; 32],
+    opened: Opened,
 ) -> Result<Reply, Fault> {
-    people::active_device(tables, device)?;
-    let mut list = list_of(tables, device)?;
-    list.sessions.retain(|opened| opened.token != token.0);
+    if !bool::from(people::active_device(tables, device)?.static_key.ct_eq(static_key)) {
+        return Err(StoreError::KeyReplaced.into());
+    }
+    let (token, mut list) = (opened.token, list_of(tables, device)?);
+    list.sessions.retain(|other| other.token != token);
     let surplus = (list.sessions.len() + 1).saturating_sub(SESSIONS_PER_DEVICE);
     for oldest in list.sessions.drain(..surplus) {
         batch.remove(&tables.bearer_session, oldest.token);
     }
-    let expires_at = expires_at.0;
-    list.sessions.push(Opened {
-        token: token.0,
-        expires_at,
-    });
     let session = SessionValue {
         device: device.as_str().to_owned(),
-        expires_at,
+        expires_at: opened.expires_at,
     };
+    list.sessions.push(opened);
     let session = values::encode("bearer_session", &session, 0)?;
     let list = values::encode("device_sessions", &list, 0)?;
-    batch.insert(&tables.bearer_session, token.0, session);
+    batch.insert(&tables.bearer_session, token, session);
     batch.insert(&tables.device_sessions, device.as_str(), list);
     Ok(Reply::Done)
 }
@@ -88,6 +88,25 @@ pub(super) fn end_all(tables: &Tables, batch: &mut OwnedWriteBatch, device: &Dev
         batch.remove(&tables.bearer_session, opened.token);
     }
     batch.remove(&tables.device_sessions, device.as_str());
+    Ok(())
+}
+
+/// Ends all sessions of a device but one.
+pub(super) fn end_others(
+    tables: &Tables,
+    batch: &mut OwnedWriteBatch,
+    device: &DeviceId,
+    keep: TokenHash,
+) -> Result<(), Fault> {
+    let (kept, ended): (Vec<_>, Vec<_>) = list_of(tables, device)?
+        .sessions
+        .into_iter()
+        .partition(|opened| opened.token == keep.0);
+    for opened in ended {
+        batch.remove(&tables.bearer_session, opened.token);
+    }
+    let list = values::encode("device_sessions", &ListValue { sessions: kept }, 0)?;
+    batch.insert(&tables.device_sessions, device.as_str(), list);
     Ok(())
 }
 

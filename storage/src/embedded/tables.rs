@@ -3,11 +3,13 @@
 use std::ops::Bound;
 use std::path::Path;
 
-use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, UserKey, UserValue};
+use fjall::{
+    Database, Guard, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable, UserKey, UserValue,
+};
 
 use super::error::{Fault, OpenError};
 use super::values::{self, DeviceValue, FORMAT};
-use super::{journal, keys};
+use super::{groups, journal, keys};
 
 /// What a commit waits for. `fdatasync` writes the data and the metadata that is needed to find it again (the file's
 /// length); what it leaves out, the times, no reader of ours looks at. The engine itself syncs the folder when it makes
@@ -17,7 +19,7 @@ pub(super) const DURABLE: PersistMode = PersistMode::SyncData;
 const FORMAT_KEY: &str = "format";
 const PROBE_KEY: &str = "probe";
 
-/// Rows that one step of the way from format 1 to format 2 writes.
+/// Rows that one step of the way from an earlier format writes.
 const UPGRADE_ROWS: usize = 4_096;
 
 /// The names are the specification's where it has them.
@@ -37,6 +39,7 @@ pub(super) struct Tables {
     pub(super) friends: Keyspace,
     pub(super) chat_group: Keyspace,
     pub(super) group_member: Keyspace,
+    pub(super) owner_group: Keyspace,
     meta: Keyspace,
 }
 
@@ -90,6 +93,7 @@ impl Tables {
             friends: table("friends")?,
             chat_group: table("chat_group")?,
             group_member: table("group_member")?,
+            owner_group: table("owner_group")?,
             meta: table("meta")?,
             db,
         })
@@ -100,9 +104,9 @@ impl Tables {
         let found = value.as_deref().and_then(|v| v.try_into().ok()).map(u32::from_be_bytes);
         match found {
             Some(FORMAT) => Ok(()),
-            Some(1) => self.upgrade().map_err(|fault| OpenError::Damaged {
+            Some(found @ (1 | 2)) => self.upgrade().map_err(|fault| OpenError::Damaged {
                 path: path.to_owned(),
-                detail: format!("it cannot be brought from format 1 to {FORMAT}: {fault}"),
+                detail: format!("it cannot be brought from format {found} to {FORMAT}: {fault}"),
             }),
             Some(found) => Err(OpenError::UnknownFormat {
                 path: path.to_owned(),
@@ -119,19 +123,30 @@ impl Tables {
         }
     }
 
-    /// From format 1: fills `user_device`. The format is written last, so that one which was interrupted begins again.
+    /// Fills what came with format 2, `user_device`, and with format 3, `owner_group`. The format is written last, so that one which was interrupted begins again.
     fn upgrade(&self) -> Result<(), Fault> {
         let mut batch = self.db.batch();
         for guard in self.devices.iter() {
             let (device, value) = guard.into_inner()?;
             let DeviceValue { user, .. } = values::decode("devices", &value)?;
             batch.insert(&self.user_device, keys::owned(&user, &device), []);
-            if batch.len() >= UPGRADE_ROWS {
-                std::mem::replace(&mut batch, self.db.batch()).commit()?;
-            }
+            self.hand_over(&mut batch)?;
+        }
+        for guard in self.chat_group.iter() {
+            let (group, value) = guard.into_inner()?;
+            batch.insert(&self.owner_group, groups::place_of(&group, &value)?, []);
+            self.hand_over(&mut batch)?;
         }
         batch.insert(&self.meta, FORMAT_KEY, FORMAT.to_be_bytes());
         batch.durability(Some(DURABLE)).commit()?;
+        Ok(())
+    }
+
+    /// Writes what an upgrade has gathered, when it is much.
+    fn hand_over(&self, batch: &mut OwnedWriteBatch) -> Result<(), Fault> {
+        if batch.len() >= UPGRADE_ROWS {
+            std::mem::replace(batch, self.db.batch()).commit()?;
+        }
         Ok(())
     }
 
@@ -169,14 +184,18 @@ impl Tables {
     }
 
     /// A write that proves the store takes writes.
-    pub(super) fn stage_probe(&self, batch: &mut fjall::OwnedWriteBatch) {
+    pub(super) fn stage_probe(&self, batch: &mut OwnedWriteBatch) {
         batch.insert(&self.meta, PROBE_KEY, [1]);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use commucat_proto::control::Role;
+    use commucat_proto::{DeviceId, GroupId};
+
     use super::*;
+    use crate::api::{GroupRequest, GroupRoster, StoreError, Wall};
 
     fn created() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -210,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn format_1_becomes_format_2_also_when_that_was_interrupted() {
+    fn format_1_becomes_this_one_also_when_that_was_interrupted() {
         let folder = created();
         rewrite_format(folder.path(), |meta| meta.insert(FORMAT_KEY, 1_u32.to_be_bytes()));
         let tables = Tables::attach(folder.path(), 1 << 20).unwrap();
@@ -234,6 +253,42 @@ mod tests {
             let last = keys::owned("user-1", format!("d{:05}", UPGRADE_ROWS + 1).as_bytes());
             assert!(tables.user_device.contains_key(last).unwrap());
         }
+    }
+
+    #[test]
+    fn groups_of_format_2_count_for_their_owners() {
+        let folder = created();
+        let create = |name: &str, limit| {
+            let owner = DeviceId::parse("ada").unwrap();
+            GroupRequest::Create {
+                group: GroupId::parse(name).unwrap(),
+                roster: GroupRoster {
+                    members: [(owner.clone(), Role::Owner)].into(),
+                    owner,
+                    relay: true,
+                    version: 1,
+                },
+                limit,
+                at: Wall(1),
+            }
+        };
+        let tables = Tables::open(folder.path(), 1 << 20).unwrap();
+        for name in ["one", "two"] {
+            let mut batch = tables.db.batch();
+            groups::serve(&tables, &mut batch, &create(name, 9)).unwrap();
+            batch.commit().unwrap();
+            // As format 2 had it.
+            tables.owner_group.remove(keys::owned("ada", name.as_bytes())).unwrap();
+        }
+        assert!(groups::serve(&tables, &mut tables.db.batch(), &create("three", 2)).is_ok());
+        tables.meta.insert(FORMAT_KEY, 2_u32.to_be_bytes()).unwrap();
+        tables.db.persist(DURABLE).unwrap();
+        drop(tables);
+        let tables = Tables::open(folder.path(), 1 << 20).unwrap();
+        let mut batch = tables.db.batch();
+        let refused = groups::serve(&tables, &mut batch, &create("three", 2)).map_err(StoreError::from);
+        assert_eq!(refused, Err(StoreError::TooManyGroups));
+        assert!(groups::serve(&tables, &mut batch, &create("three", 3)).is_ok());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::api::{Envelope, Wall};
 
 /// The format of the whole folder, kept in `meta`. Format 2 has `user_device`, which a release that knows only format 1
 /// would leave behind; `tables` makes the one into the other.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// What a value of the first shape of its table begins with.
 const VERSION: u8 = 1;

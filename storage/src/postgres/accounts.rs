@@ -8,21 +8,22 @@ use super::Answer;
 use super::session::Session;
 use super::values::{Moment, device_id, key_bytes, profile, text};
 use crate::api::{
-    AccountRequest, CODES_PER_USER, DeviceRecord, Friend, PAIRING_TRIES, Paired, PairingOffer, Reply,
-    SESSIONS_PER_DEVICE, Selector, SessionOwner, StoreError, TokenHash, Wall,
+    AccountRequest, CODES_PER_USER, DeviceRecord, Friend, PAIRING_TRIES, Paired, PairingClaim, PairingOffer, Reply,
+    SESSIONS_PER_DEVICE, SessionOwner, StoreError, TokenHash, Wall,
 };
 
 pub(super) const OPEN_SESSION: &str = "
     WITH known AS (
-        SELECT revoked_at IS NOT NULL AS revoked FROM device WHERE device_id = $2 FOR SHARE
+        SELECT revoked_at IS NOT NULL AS revoked, public_key = $5 AS same FROM device WHERE device_id = $2 FOR SHARE
     ), old AS (
         DELETE FROM session WHERE token IN (
-            SELECT token FROM session WHERE device_id = $2 AND token <> $1 ORDER BY number DESC OFFSET $4)
+            SELECT token FROM session WHERE device_id = $2 AND token <> $1 AND EXISTS (
+                SELECT 1 FROM known WHERE NOT revoked AND same) ORDER BY number DESC OFFSET $4)
     ), new AS (
-        INSERT INTO session (token, device_id, expires_at) SELECT $1, $2, $3 FROM known WHERE NOT revoked
+        INSERT INTO session (token, device_id, expires_at) SELECT $1, $2, $3 FROM known WHERE NOT revoked AND same
         ON CONFLICT (token) DO NOTHING
     )
-    SELECT revoked FROM known";
+    SELECT revoked, same FROM known";
 
 pub(super) const FIND_SESSION: &str = "
     SELECT session.device_id, its.user_id, its.handle, its.display_name, its.avatar_url
@@ -72,9 +73,14 @@ pub(super) const REVOKE_DEVICE: &str = "
     )
     SELECT 1 FROM its";
 
+/// Before the statement that ends sessions: one that was opened meanwhile is then seen by it.
+pub(super) const LOCK_DEVICE: &str = "SELECT 1 FROM device WHERE device_id = $1 FOR UPDATE";
+
 pub(super) const ROTATE_KEY: &str = "
     WITH its AS (
         SELECT device_id, revoked_at FROM device WHERE device_id = $1 FOR UPDATE
+    ), sessions AS (
+        DELETE FROM session WHERE token <> $4 AND device_id IN (SELECT device_id FROM its WHERE revoked_at IS NULL)
     ), audit AS (
         INSERT INTO device_key_event (device_id, public_key, kind, created_at)
         SELECT device_id, $2, 'rotated', $3 FROM its WHERE revoked_at IS NULL
@@ -131,8 +137,9 @@ pub(super) async fn carry_out(session: &Session, request: &AccountRequest) -> Re
         AccountRequest::OpenSession {
             token,
             device,
+            static_key,
             expires_at,
-        } => open_session(session, *token, device, *expires_at).await,
+        } => open_session(session, *token, device, static_key, *expires_at).await,
         AccountRequest::FindSession { token, now } => find_session(session, *token, *now).await,
         AccountRequest::JoinProfile {
             device,
@@ -143,24 +150,14 @@ pub(super) async fn carry_out(session: &Session, request: &AccountRequest) -> Re
         } => join_profile(session, device, static_key, user, *limit, *at).await,
         AccountRequest::ListDevices { user } => list_devices(session, user).await,
         AccountRequest::RevokeDevice { user, device, at } => revoke_device(session, user, device, *at).await,
-        AccountRequest::RotateKey { device, static_key, at } => rotate_key(session, device, static_key, *at).await,
-        AccountRequest::OfferPairing(offer) => offer_pairing(session, offer).await,
-        AccountRequest::ClaimPairing {
-            selector,
-            secret,
+        AccountRequest::RotateKey {
             device,
             static_key,
+            keep,
             at,
-        } => {
-            let claim = Claim {
-                selector: *selector,
-                secret,
-                device,
-                static_key,
-                at: *at,
-            };
-            claim.carry_out(session).await
-        }
+        } => rotate_key(session, device, static_key, *keep, *at).await,
+        AccountRequest::OfferPairing(offer) => offer_pairing(session, offer).await,
+        AccountRequest::ClaimPairing(claim) => claim_pairing(session, claim).await,
         AccountRequest::Friends { user } => friends(session, user).await,
         AccountRequest::PutFriends { user, friends } => put_friends(session, user, friends).await,
     }
@@ -175,6 +172,7 @@ async fn open_session(
     session: &Session,
     token: TokenHash,
     device: &DeviceId,
+    static_key: &[u8; 32],
     expires_at: Wall,
 ) -> Result<Answer, Error> {
     // The new one is not among those that the statement sees.
@@ -183,13 +181,20 @@ async fn open_session(
         .client
         .query_opt(
             &session.sql.open_session,
-            &[&token.0.as_slice(), &device.as_str(), &Moment(expires_at), &others],
+            &[
+                &token.0.as_slice(),
+                &device.as_str(),
+                &Moment(expires_at),
+                &others,
+                &static_key.as_slice(),
+            ],
         )
         .await?;
-    Ok(match known.map(|row| row.get(0)) {
+    Ok(match known.map(|row| (row.get(0), row.get(1))) {
         None => Err(StoreError::UnknownDevice),
-        Some(true) => Err(StoreError::DeviceRevoked),
-        Some(false) => Ok(Reply::Done),
+        Some((true, _)) => Err(StoreError::DeviceRevoked),
+        Some((_, false)) => Err(StoreError::KeyReplaced),
+        Some(_) => Ok(Reply::Done),
     })
 }
 
@@ -272,14 +277,24 @@ async fn revoke_device(session: &Session, user: &UserId, device: &DeviceId, at: 
     Ok(known.map(|_| Reply::Done).ok_or(StoreError::UnknownDevice))
 }
 
-async fn rotate_key(session: &Session, device: &DeviceId, static_key: &[u8; 32], at: Wall) -> Result<Answer, Error> {
+async fn rotate_key(
+    session: &Session,
+    device: &DeviceId,
+    static_key: &[u8; 32],
+    keep: TokenHash,
+    at: Wall,
+) -> Result<Answer, Error> {
+    let device_id = device.as_str();
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 1] = [&device_id];
+    let lock = super::pipeline::started(session.client.execute(&session.sql.lock_device, &parameters)).await;
     let known = session
         .client
         .query_opt(
             &session.sql.rotate_key,
-            &[&device.as_str(), &static_key.as_slice(), &Moment(at)],
+            &[&device_id, &static_key.as_slice(), &Moment(at), &keep.0.as_slice()],
         )
         .await?;
+    lock.finish().await?;
     Ok(match known.map(|row| row.get(0)) {
         None => Err(StoreError::UnknownDevice),
         Some(true) => Err(StoreError::DeviceRevoked),
@@ -315,57 +330,50 @@ async fn offer_pairing(session: &Session, offer: &PairingOffer) -> Result<Answer
     })
 }
 
-struct Claim<'a> {
-    selector: Selector,
-    secret: &'a [u8; 32],
-    device: &'a DeviceId,
-    static_key: &'a [u8; 32],
-    at: Wall,
-}
-
-impl Claim<'_> {
-    async fn carry_out(&self, session: &Session) -> Result<Answer, Error> {
-        let (Session { client, sql }, selector) = (session, self.selector.0.as_slice());
-        let found = client
-            .query_opt(&sql.find_pairing, &[&selector, &Moment(self.at), &self.device.as_str()])
-            .await?;
-        let Some(row) = found else {
-            return Ok(Err(StoreError::PairingRefused));
-        };
-        let (secret, wrong): (&[u8], i32) = (row.get(0), row.get(2));
-        if !bool::from(secret.ct_eq(self.secret.as_slice())) {
-            let last = wrong.saturating_add(1) >= PAIRING_TRIES as i32;
-            let statement = if last { &sql.end_pairing } else { &sql.wrong_pairing };
-            client.execute(statement, &[&selector]).await?;
-            return Ok(Err(StoreError::PairingRefused));
-        }
-        if row.get(3) {
-            return Ok(Err(StoreError::DeviceExists));
-        }
-        let paired = || {
-            Ok(Paired {
-                issuer: device_id("pairing_code", row.get(1))?,
-                user: profile(&row, 4)?,
-            })
-        };
-        let paired = match paired() {
-            Ok(paired) => paired,
-            Err(damaged) => return Ok(Err(damaged)),
-        };
-        client
-            .execute(
-                &sql.claim_pairing,
-                &[
-                    &selector,
-                    &self.device.as_str(),
-                    &self.static_key.as_slice(),
-                    &paired.user.id.as_str(),
-                    &Moment(self.at),
-                ],
-            )
-            .await?;
-        Ok(Ok(Reply::Paired(paired)))
+async fn claim_pairing(session: &Session, claim: &PairingClaim) -> Result<Answer, Error> {
+    let (Session { client, sql }, selector) = (session, claim.selector.0.as_slice());
+    let found = client
+        .query_opt(
+            &sql.find_pairing,
+            &[&selector, &Moment(claim.at), &claim.device.as_str()],
+        )
+        .await?;
+    let Some(row) = found else {
+        return Ok(Err(StoreError::PairingRefused));
+    };
+    let (secret, wrong): (&[u8], i32) = (row.get(0), row.get(2));
+    if !bool::from(secret.ct_eq(claim.secret.as_slice())) {
+        let last = wrong.saturating_add(1) >= PAIRING_TRIES as i32;
+        let statement = if last { &sql.end_pairing } else { &sql.wrong_pairing };
+        client.execute(statement, &[&selector]).await?;
+        return Ok(Err(StoreError::PairingRefused));
     }
+    if row.get(3) {
+        return Ok(Err(StoreError::DeviceExists));
+    }
+    let paired = || {
+        Ok(Paired {
+            issuer: device_id("pairing_code", row.get(1))?,
+            user: profile(&row, 4)?,
+        })
+    };
+    let paired = match paired() {
+        Ok(paired) => paired,
+        Err(damaged) => return Ok(Err(damaged)),
+    };
+    client
+        .execute(
+            &sql.claim_pairing,
+            &[
+                &selector,
+                &claim.device.as_str(),
+                &claim.static_key.as_slice(),
+                &paired.user.id.as_str(),
+                &Moment(claim.at),
+            ],
+        )
+        .await?;
+    Ok(Ok(Reply::Paired(paired)))
 }
 
 async fn friends(session: &Session, user: &UserId) -> Result<Answer, Error> {

@@ -7,10 +7,11 @@ use tokio_postgres::Error;
 use super::Answer;
 use super::session::Session;
 use super::values::{Moment, device_id, role, role_name, signed, unsigned};
-use crate::api::{GroupRequest, GroupRoster, Invited, Reply, StoreError, Wall};
+use crate::api::{GroupRequest, GroupRoster, Invitation, Invited, Reply, StoreError, Wall};
 
 pub(super) const CREATE: &str = "
-    INSERT INTO chat_group (group_id, owner, relay, version, members, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO chat_group (group_id, owner, relay, version, members, created_at) SELECT $1, $2, $3, $4, $5, $6
+    WHERE (SELECT count(*) FROM (SELECT 1 FROM chat_group WHERE owner = $2 LIMIT $7) AS own) < $7
     ON CONFLICT (group_id) DO NOTHING";
 
 pub(super) const ADD_MEMBERS: &str = "
@@ -41,34 +42,30 @@ pub(super) const TOUCH: &str =
 
 pub(super) async fn carry_out(session: &Session, request: &GroupRequest) -> Result<Answer, Error> {
     match request {
-        GroupRequest::Create { group, roster, at } => create(session, group, roster, *at).await,
+        GroupRequest::Create {
+            group,
+            roster,
+            limit,
+            at,
+        } => create(session, group, roster, *limit, *at).await,
         GroupRequest::Load { group } => {
             let found = load(session, group).await?;
             Ok(found.and_then(|roster| roster.map(Reply::Roster).ok_or(StoreError::UnknownGroup)))
         }
-        GroupRequest::Invite {
-            group,
-            by,
-            device,
-            role,
-            limit,
-            at,
-        } => {
-            let invitation = Invitation {
-                group,
-                by,
-                device,
-                role: *role,
-                limit: *limit,
-                at: *at,
-            };
-            invitation.carry_out(session).await
-        }
+        GroupRequest::Invite(invitation) => invite(session, invitation).await,
     }
 }
 
-async fn create(session: &Session, group: &GroupId, roster: &GroupRoster, at: Wall) -> Result<Answer, Error> {
+async fn create(
+    session: &Session,
+    group: &GroupId,
+    roster: &GroupRoster,
+    limit: u32,
+    at: Wall,
+) -> Result<Answer, Error> {
     let Session { client, sql } = session;
+    // Two that an owner creates at once are counted one after the other.
+    client.execute(&sql.lock_device, &[&roster.owner.as_str()]).await?;
     let (id, members) = (group.as_str(), roster.members.len() as u64);
     let made = client
         .execute(
@@ -80,6 +77,7 @@ async fn create(session: &Session, group: &GroupId, roster: &GroupRoster, at: Wa
                 &signed(roster.version),
                 &signed(members),
                 &Moment(at),
+                &i64::from(limit),
             ],
         )
         .await?;
@@ -87,7 +85,7 @@ async fn create(session: &Session, group: &GroupId, roster: &GroupRoster, at: Wa
         return Ok(match load(session, group).await? {
             Ok(Some(stored)) if stored.owner == roster.owner => Ok(Reply::Roster(stored)),
             Ok(Some(_)) => Err(StoreError::NotAllowed),
-            Ok(None) => Err(StoreError::UnknownGroup),
+            Ok(None) => Err(StoreError::TooManyGroups),
             Err(error) => Err(error),
         });
     }
@@ -124,53 +122,50 @@ async fn load(session: &Session, group: &GroupId) -> Result<Result<Option<GroupR
     Ok(read())
 }
 
-struct Invitation<'a> {
-    group: &'a GroupId,
-    by: &'a DeviceId,
-    device: &'a DeviceId,
-    role: Role,
-    limit: usize,
-    at: Wall,
-}
-
-impl Invitation<'_> {
-    async fn carry_out(&self, session: &Session) -> Result<Answer, Error> {
-        let (Session { client, sql }, id) = (session, self.group.as_str());
-        // First the lock, then what it protects: a statement sees what was there when it began.
-        client.query_opt(&sql.lock_group, &[&id, &"", &""]).await?;
-        let found = client
-            .query_opt(&sql.lock_group, &[&id, &self.by.as_str(), &self.device.as_str()])
-            .await?;
-        let Some(row) = found else {
-            return Ok(Err(StoreError::UnknownGroup));
-        };
-        let (version, members) = (unsigned(row.get(0)), unsigned(row.get(1)));
-        let its_role = |column| row.get::<_, Option<&str>>(column).map(role).transpose();
-        let (by, held) = match (its_role(2), its_role(3)) {
-            (Ok(by), Ok(held)) => (by, held),
-            (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
-        };
-        let role = match (by, held) {
-            (None | Some(Role::Member), _) => return Ok(Err(StoreError::NotAllowed)),
-            (_, Some(Role::Owner)) => Role::Owner,
-            (Some(Role::Admin), Some(held)) => held,
-            (Some(Role::Owner), Some(_)) | (Some(Role::Owner | Role::Admin), None) => self.role.granted(),
-        };
-        if held == Some(role) {
-            return Ok(Ok(Reply::Invited(Invited { role, version })));
-        }
-        if held.is_none() && members >= self.limit as u64 {
-            return Ok(Err(StoreError::GroupFull));
-        }
-        client
-            .execute(
-                &sql.invite,
-                &[&id, &self.device.as_str(), &role_name(role), &Moment(self.at)],
-            )
-            .await?;
-        let more = i64::from(held.is_none());
-        let version: i64 = client.query_one(&sql.touch_group, &[&id, &more]).await?.get(0);
-        let version = unsigned(version);
-        Ok(Ok(Reply::Invited(Invited { role, version })))
+async fn invite(session: &Session, invitation: &Invitation) -> Result<Answer, Error> {
+    let (Session { client, sql }, id) = (session, invitation.group.as_str());
+    // First the lock, then what it protects: a statement sees what was there when it began.
+    client.query_opt(&sql.lock_group, &[&id, &"", &""]).await?;
+    let found = client
+        .query_opt(
+            &sql.lock_group,
+            &[&id, &invitation.by.as_str(), &invitation.device.as_str()],
+        )
+        .await?;
+    let Some(row) = found else {
+        return Ok(Err(StoreError::UnknownGroup));
+    };
+    let (version, members) = (unsigned(row.get(0)), unsigned(row.get(1)));
+    let its_role = |column| row.get::<_, Option<&str>>(column).map(role).transpose();
+    let (by, held) = match (its_role(2), its_role(3)) {
+        (Ok(by), Ok(held)) => (by, held),
+        (Err(error), _) | (_, Err(error)) => return Ok(Err(error)),
+    };
+    let role = match (by, held) {
+        (None | Some(Role::Member), _) => return Ok(Err(StoreError::NotAllowed)),
+        (_, Some(Role::Owner)) => Role::Owner,
+        (Some(Role::Admin), Some(held)) => held,
+        (Some(Role::Owner), Some(_)) | (Some(Role::Owner | Role::Admin), None) => invitation.role.granted(),
+    };
+    if held == Some(role) {
+        return Ok(Ok(Reply::Invited(Invited { role, version })));
     }
+    if held.is_none() && members >= invitation.limit as u64 {
+        return Ok(Err(StoreError::GroupFull));
+    }
+    client
+        .execute(
+            &sql.invite,
+            &[
+                &id,
+                &invitation.device.as_str(),
+                &role_name(role),
+                &Moment(invitation.at),
+            ],
+        )
+        .await?;
+    let more = i64::from(held.is_none());
+    let version: i64 = client.query_one(&sql.touch_group, &[&id, &more]).await?.get(0);
+    let version = unsigned(version);
+    Ok(Ok(Reply::Invited(Invited { role, version })))
 }

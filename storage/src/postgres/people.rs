@@ -14,7 +14,7 @@ use super::pipeline::started;
 use super::session::Session;
 use super::values::{Moment, key_bytes, profile, text};
 use super::{Answer, Answers, accounts, groups};
-use crate::api::{AccountRequest, Device, GroupRequest, Profile, Reply, Request, StoreError, Wall};
+use crate::api::{AccountRequest, Device, GroupRequest, PairingClaim, Profile, Reply, Request, StoreError, Wall};
 
 pub(super) const LOOKUP: &str = "
     SELECT device.public_key, device.revoked_at IS NOT NULL,
@@ -78,8 +78,8 @@ fn weight(request: &Request) -> Weight {
 fn takes_turns(request: &Request) -> bool {
     matches!(
         request,
-        Request::Account(AccountRequest::ClaimPairing { .. } | AccountRequest::PutFriends { .. })
-            | Request::Group(GroupRequest::Create { .. } | GroupRequest::Invite { .. })
+        Request::Account(AccountRequest::ClaimPairing(_) | AccountRequest::PutFriends { .. })
+            | Request::Group(GroupRequest::Create { .. } | GroupRequest::Invite(_))
     )
 }
 
@@ -89,7 +89,7 @@ pub(super) fn moves_inbox(request: &Request) -> Option<&DeviceId> {
         Request::Found { device, .. }
         | Request::Account(
             AccountRequest::JoinProfile { device, .. }
-            | AccountRequest::ClaimPairing { device, .. }
+            | AccountRequest::ClaimPairing(PairingClaim { device, .. })
             | AccountRequest::RevokeDevice { device, .. },
         ) => Some(device),
         _ => None,

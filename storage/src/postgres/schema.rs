@@ -8,7 +8,10 @@ use tokio_postgres::Client;
 use super::error::{OpenError, describe};
 
 /// Every migration, oldest first; its number is its place, from 1.
-const MIGRATIONS: [&str; 1] = [include_str!("sql/0001_relay.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("sql/0001_relay.sql"),
+    include_str!("sql/0002_group_owners.sql"),
+];
 
 /// Names our lock among all users of the database: "commucat" in ASCII.
 const LOCK: i64 = 0x636f_6d6d_7563_6174;

@@ -36,6 +36,7 @@ statements! {
     open_session: accounts::OPEN_SESSION,
     find_session: accounts::FIND_SESSION,
     lock_user: accounts::LOCK_USER,
+    lock_device: accounts::LOCK_DEVICE,
     join_profile: accounts::JOIN_PROFILE,
     list_devices: accounts::LIST_DEVICES,
     revoke_device: accounts::REVOKE_DEVICE,

@@ -13,9 +13,14 @@ fn token(name: &str) -> TokenHash {
 }
 
 fn open_until(name: &str, id: &str, expires_at: Wall) -> Request {
+    open_with(name, id, key(id), expires_at)
+}
+
+fn open_with(name: &str, id: &str, static_key: [u8; 32], expires_at: Wall) -> Request {
     account(AccountRequest::OpenSession {
         token: token(name),
         device: device(id),
+        static_key,
         expires_at,
     })
 }
@@ -60,10 +65,12 @@ pub(super) fn revoke(user: &str, id: &str, at: Wall) -> Request {
     })
 }
 
+/// As the session `one` asks.
 fn rotate(id: &str, static_key: [u8; 32]) -> Request {
     account(AccountRequest::RotateKey {
         device: device(id),
         static_key,
+        keep: token("one"),
         at: NOW,
     })
 }
@@ -375,6 +382,34 @@ pub async fn a_rotated_key_is_the_devices_key(place: &impl Fixture) {
     };
     assert_eq!(devices_of(&store, "ada").await, [rotated]);
     assert_eq!(one(&store, find("one", NOW)).await, owner("ada", profile("ada")));
+}
+
+/// See its name.
+pub async fn with_a_key_the_sessions_end_that_it_had_but_the_one_that_rotates(place: &impl Fixture) {
+    let store = place.open(InboxLimits::default()).await;
+    found(&store, "ada").await;
+    found(&store, "bob").await;
+    for (name, id) in [("one", "ada"), ("two", "ada"), ("his", "bob")] {
+        assert_eq!(one(&store, open(name, id)).await, DONE);
+    }
+    // A batch does not hide from the rotation what stands before it, nor the rotation from what comes after.
+    let batch = vec![
+        open("three", "ada"),
+        rotate("ada", [9; 32]),
+        open("old", "ada"),
+        open_with("new", "ada", [9; 32], LATER),
+    ];
+    let answers = store.execute(batch).await;
+    assert_eq!(answers, [DONE, DONE, Err(StoreError::KeyReplaced), DONE]);
+    assert_eq!(one(&store, open("old", "ada")).await, Err(StoreError::KeyReplaced));
+    drop(store);
+    let store = place.open(InboxLimits::default()).await;
+    for ended in ["two", "three", "old"] {
+        assert_eq!(one(&store, find(ended, NOW)).await, NOBODY, "{ended}");
+    }
+    for (name, id) in [("one", "ada"), ("new", "ada"), ("his", "bob")] {
+        assert_eq!(one(&store, find(name, NOW)).await, owner(id, profile(id)), "{name}");
+    }
 }
 
 fn friend(name: &str, handle: Option<&str>, alias: Option<&str>) -> Friend {

@@ -22,9 +22,14 @@ fn roster(owner: &str, others: &[(&str, Role)]) -> GroupRoster {
 }
 
 fn create(name: &str, roster: &GroupRoster) -> Request {
+    create_up_to(name, roster, 1_000)
+}
+
+fn create_up_to(name: &str, roster: &GroupRoster, limit: u32) -> Request {
     Request::Group(GroupRequest::Create {
         group: group(name),
         roster: roster.clone(),
+        limit,
         at: NOW,
     })
 }
@@ -38,14 +43,14 @@ fn invite(name: &str, by: &str, id: &str, role: Role) -> Request {
 }
 
 fn invite_up_to(name: &str, by: &str, id: &str, role: Role, limit: usize) -> Request {
-    Request::Group(GroupRequest::Invite {
+    Request::Group(GroupRequest::Invite(Invitation {
         group: group(name),
         by: device(by),
         device: device(id),
         role,
         limit,
         at: NOW,
-    })
+    }))
 }
 
 fn stored(roster: &GroupRoster) -> Result<Reply, StoreError> {
@@ -106,6 +111,45 @@ pub async fn nobody_creates_a_group_of_somebody_else(place: &impl Fixture) {
         ])
         .await;
     assert_eq!(answers, [stored(&first), NOT_ALLOWED, NOT_ALLOWED, stored(&first)]);
+}
+
+/// See its name.
+pub async fn an_owner_has_so_many_groups_and_no_more(place: &impl Fixture) {
+    let store = place.open(InboxLimits::default()).await;
+    let (hers, his) = (roster("ada", &[("bob", Role::Admin)]), roster("bob", &[]));
+    let full = Err(StoreError::TooManyGroups);
+    // A batch counts what it has made itself.
+    let answers = store
+        .execute(vec![
+            create_up_to("a", &hers, 2),
+            create_up_to("b", &hers, 2),
+            create_up_to("c", &hers, 2),
+            create_up_to("d", &his, 2),
+        ])
+        .await;
+    assert_eq!(answers, [stored(&hers), stored(&hers), full.clone(), stored(&his)]);
+    drop(store);
+    let store = place.open(InboxLimits::default()).await;
+    let answers = store
+        .execute(vec![
+            create_up_to("c", &hers, 2),
+            // To have one, or not to have it, is no question of how many.
+            create_up_to("a", &hers, 2),
+            create_up_to("d", &hers, 2),
+            create_up_to("c", &hers, 3),
+            create_up_to("e", &his, 0),
+            load("e"),
+        ])
+        .await;
+    let expected = [
+        full.clone(),
+        stored(&hers),
+        NOT_ALLOWED,
+        stored(&hers),
+        full,
+        Err(StoreError::UnknownGroup),
+    ];
+    assert_eq!(answers, expected);
 }
 
 /// See its name.

@@ -3,11 +3,14 @@
 //!
 //! A store under test is a [`Fixture`]: a place that can be opened again after its store was dropped. The functions
 //! assert, so they are for tests only.
+//!
+//! [`naive`] says the same in another way: what a store answers to any sequence of requests about people.
 
 pub mod accounts;
 pub mod groups;
 pub mod inbox;
 pub mod limits;
+pub mod naive;
 pub mod pairing;
 pub mod people;
 pub mod presence;
@@ -21,8 +24,9 @@ use commucat_proto::{ChannelId, DeviceId, FrameType, GroupId, Handle, UserId};
 use crate::Store;
 use crate::api::{
     AccountRequest, CODES_PER_USER, Device, DeviceRecord, Envelope, FRIENDS_PER_USER, Friend, GroupRequest,
-    GroupRoster, InboxLimits, Invited, PAIRING_TRIES, Paired, PairingOffer, PresenceEntry, PresenceRequest, Profile,
-    Reply, Request, RowId, SESSIONS_PER_DEVICE, Selector, SessionOwner, StoreError, TokenHash, Wall,
+    GroupRoster, InboxLimits, Invitation, Invited, PAIRING_TRIES, Paired, PairingClaim, PairingOffer, PresenceEntry,
+    PresenceRequest, Profile, Reply, Request, RowId, SESSIONS_PER_DEVICE, Selector, SessionOwner, StoreError,
+    TokenHash, Wall,
 };
 
 /// A place where a store keeps its data, empty when made.
@@ -103,6 +107,7 @@ macro_rules! conformance {
             a_revoked_device_has_no_inbox
             a_batch_sees_the_revocation_in_it
             a_rotated_key_is_the_devices_key
+            with_a_key_the_sessions_end_that_it_had_but_the_one_that_rotates
             a_list_of_friends_is_replaced_as_a_whole_and_keeps_its_order
             the_longest_list_of_friends_is_kept
         }
@@ -123,6 +128,7 @@ macro_rules! conformance {
             a_created_group_is_there_after_reopening
             creating_again_gives_the_owner_the_stored_roster_and_changes_nothing
             nobody_creates_a_group_of_somebody_else
+            an_owner_has_so_many_groups_and_no_more
             owners_and_admins_extend_the_roster_and_nobody_else
             only_the_owner_changes_a_role_and_nobody_the_owners
             nobody_is_made_owner

@@ -28,13 +28,13 @@ fn offer(n: u64, id: &str) -> Request {
 }
 
 fn claim_at(n: u64, secret: [u8; 32], id: &str, at: Wall) -> Request {
-    account(AccountRequest::ClaimPairing {
+    account(AccountRequest::ClaimPairing(PairingClaim {
         selector: selector(n),
         secret,
         device: device(id),
         static_key: key(id),
         at,
-    })
+    }))
 }
 
 fn claim(n: u64, id: &str) -> Request {

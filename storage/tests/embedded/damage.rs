@@ -255,6 +255,7 @@ fn a_nearly_full_disk_takes_nothing_new_and_still_delivers() {
     let open = AccountRequest::OpenSession {
         token: TokenHash([1; 32]),
         device: device("ada"),
+        static_key: [1; 32],
         expires_at: Wall(9),
     };
     let put = AccountRequest::PutFriends {

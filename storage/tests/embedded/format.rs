@@ -74,6 +74,7 @@ fn a_folder_of_format_1_opens_with_everything_in_it() {
     let open = Request::Account(AccountRequest::OpenSession {
         token: TokenHash([1; 32]),
         device: device("ada"),
+        static_key: [b'a'; 32],
         expires_at: Wall(9),
     });
     let batch = vec![

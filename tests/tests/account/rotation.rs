@@ -60,6 +60,38 @@ fn after_a_rotation_the_old_key_is_refused_the_new_one_comes_in_and_the_audit_tr
 }
 
 #[test]
+fn a_rotation_ends_the_tokens_that_the_old_key_had_but_the_one_that_asks() {
+    let stage = Stage::new("");
+    let rest = Rest::of(&stage);
+    for http in BOTH {
+        let first = Person::new(&stage, &format!("ada-{http:?}"), http);
+        let bystander = Person::new(&stage, &format!("bob-{http:?}"), http);
+        let second = Person::of(&stage, first.device.clone(), http);
+        let list = |token| rest.call("GET", "/api/devices", Some(token), None);
+        assert_eq!(
+            list(&first.token).status,
+            200,
+            "an earlier session's token is good as well"
+        );
+        let new = StaticKey::generate(&mut OsEntropy);
+        second.account().rotate_key(new.public()).unwrap();
+        list(&first.token).assert_problem(401, "Unauthorized");
+        assert_eq!(list(&second.token).status, 200, "the one that asked");
+        assert_eq!(list(&bystander.token).status, 200, "somebody else's");
+        let third = Person::of(
+            &stage,
+            Device {
+                key: new,
+                ..first.device
+            },
+            http,
+        );
+        assert_eq!(list(&third.token).status, 200, "the new key's own");
+    }
+    stage.end();
+}
+
+#[test]
 fn what_is_no_key_rotates_nothing() {
     let stage = Stage::new("");
     let rest = Rest::of(&stage);

@@ -3,6 +3,7 @@
 use commucat_client::{HttpVersion, Signal};
 use commucat_proto::FrameType::{CallAnswer, CallEnd, CallStats, VoiceFrame};
 use commucat_proto::control;
+use commucat_tests::operator::until;
 use commucat_tests::people::{BOTH, Device};
 use commucat_tests::stage::Stage;
 use serde_json::json;
@@ -152,6 +153,27 @@ fn a_caller_that_goes_before_anybody_answers_ends_the_ringing() {
             json!({ "call_id": "call", "accept": true })
         );
         assert_eq!(say(&mut b, VoiceFrame, "hello?"), json!({ "call_id": "call" }));
+        assert!(b.bye().is_empty());
+    }
+    stage.end();
+}
+
+#[test]
+fn an_end_for_somebody_gone_that_cannot_be_kept_for_somebody_away_is_counted() {
+    let stage = Stage::new("[limits]\ninbox_rows = 1\n");
+    let [alice, bob] = ["alice", "bob"].map(Device::new);
+    for (round, http) in BOTH.into_iter().enumerate() {
+        bob.connect(&stage, http).bye();
+        let mut a = alice.connect(&stage, http);
+        let id = format!("call-{round}");
+        // The offer is all that his inbox takes.
+        signal(&mut a, &Signal::Offer(offer(&id, &alice, [&bob])));
+        drop(a);
+        until(&stage, |now| {
+            now.sum("commucat_call_ends_lost_total", &[]) == round as f64 + 1.0
+        });
+        let mut b = bob.connect(&stage, http);
+        assert!(matches!(read(&b.hear()), Signal::Offer(_)));
         assert!(b.bye().is_empty());
     }
     stage.end();

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use commucat_client::{HttpVersion, Signal};
 use commucat_proto::FrameType::{CallAnswer, CallEnd, CallOffer};
 use commucat_proto::control;
+use commucat_tests::operator::until;
 use commucat_tests::people::{BOTH, Device, Peer};
 use commucat_tests::stage::Stage;
 use serde_json::json;
 
-use crate::ground::{call, ends_with, hears, offer, put, read, say, signal};
+use crate::ground::{call, ends_with, hears, hears_of_a_failure, offer, put, read, say, signal};
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
@@ -69,6 +70,28 @@ fn who_was_away_for_the_whole_call_hears_of_its_end_too() {
     assert!(matches!(read(&b.hear()), Signal::Offer(_)));
     assert_eq!(read(&b.hear()), end);
     assert!(a.bye().is_empty() && b.bye().is_empty());
+    stage.end();
+}
+
+#[test]
+fn who_was_away_hears_that_the_caller_has_gone() {
+    let stage = Stage::new("");
+    for http in BOTH {
+        // So many pairs that some of them are at home on one core and connected to the other.
+        for round in 0..6 {
+            let [alice, bob] = ["alice", "bob"].map(|name| Device::new(&format!("{name}-{http:?}-{round}")));
+            bob.connect(&stage, http).bye();
+            let mut a = alice.connect(&stage, http);
+            let id = format!("call-{http:?}-{round}");
+            signal(&mut a, &Signal::Offer(offer(&id, &alice, [&bob])));
+            drop(a);
+            until(&stage, |now| now.sum("commucat_tunnels", &[]) == 0.0);
+            let mut b = bob.connect(&stage, http);
+            assert!(matches!(read(&b.hear()), Signal::Offer(_)));
+            hears_of_a_failure(&mut b, &id);
+            assert!(b.bye().is_empty());
+        }
+    }
     stage.end();
 }
 

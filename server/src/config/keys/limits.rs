@@ -142,6 +142,14 @@ pub(super) static KEYS: &[Key] = &[
         "Members of one group."
     ),
     number!(
+        "limits.owner_groups",
+        Count,
+        1,
+        100_000,
+        limits.owner_groups,
+        "Groups that one device owns."
+    ),
+    number!(
         "limits.group_members",
         Count,
         1,

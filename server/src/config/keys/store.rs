@@ -111,4 +111,12 @@ pub(super) static KEYS: &[Key] = &[
         store.inbox_cache,
         "Inboxes whose counters are kept in memory."
     ),
+    number!(
+        "store.presence_entries",
+        Count,
+        1,
+        100_000_000,
+        store.presence_entries,
+        "Devices whose presence the embedded store knows; past it, what would expire next is forgotten."
+    ),
 ];

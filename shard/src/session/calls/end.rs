@@ -29,6 +29,9 @@ pub(crate) struct LeftCall {
     plan: Plan,
     /// Nobody has heard of it.
     mute: bool,
+    /// Whom the directory knows by it, under the channel `named`, until the end has been said.
+    names: SmallVec<[DeviceKey; 1]>,
+    named: ChannelId,
 }
 
 /// All of them, by session and call, until their homes have answered.
@@ -131,11 +134,14 @@ impl Shard {
         let Some(calls) = ready.calls.take() else { return };
         let mut left: Vec<(CallKey, LeftCall)> = Vec::new();
         for mut entry in calls.list {
-            self.unname(&entry.names, Namer::Route(id, entry.named));
-            if entry.over.is_none() {
+            if entry.over.is_some() {
+                self.unname(&entry.names, Namer::Route(id, entry.named));
+            } else {
                 let call = LeftCall {
                     plan: std::mem::take(entry.route.plan_mut(&mut self.groups)),
                     mute: !entry.heard,
+                    names: std::mem::take(&mut entry.names),
+                    named: entry.named,
                     id: entry.id,
                     channel: entry.channel,
                 };
@@ -150,6 +156,8 @@ impl Shard {
                     channel: asking.channel,
                     plan: Plan::new(),
                     mute: asking.opens,
+                    names: SmallVec::new(),
+                    named: asking.channel,
                 };
                 left.push((asking.call, call));
             }
@@ -171,12 +179,19 @@ impl Shard {
 
     /// The home's answer: these must hear that a participant is gone, perhaps nobody. They hear CALL_END in its name.
     pub(crate) fn call_left(&mut self, id: TunnelId, key: CallKey, others: &[DeviceId], keep_until: Wall) {
-        let Some(call) = self.left_calls.remove(&(id, key)) else {
+        let Some(mut call) = self.left_calls.remove(&(id, key)) else {
             return;
         };
-        if others.is_empty() || call.mute {
-            return;
+        let names = std::mem::take(&mut call.names);
+        let named = Namer::Route(id, call.named);
+        if !others.is_empty() && !call.mute {
+            self.say_failure(id, call, others, keep_until);
         }
+        // Behind it on each lane: a home that nobody asks for any more forgets who is away, and whom to keep it for.
+        self.unname(&names, named);
+    }
+
+    fn say_failure(&mut self, id: TunnelId, call: LeftCall, others: &[DeviceId], keep_until: Wall) {
         let (domain, hash_key) = (&self.config.domain, &self.config.hash_key);
         let local = others.iter().filter_map(|device| local_name(device, domain));
         let members: Vec<DeviceKey> = local.map(|device| device_key(hash_key, &device)).collect();
@@ -200,7 +215,7 @@ impl Shard {
         let receipt = Receipt {
             shard: self.config.id,
             tunnel: id,
-            ordinal: 0,
+            ordinal: Receipt::SYNTHESIZED,
         };
         self.counters.calls_failed += 1;
         self.spread(receipt, frame, &plan, None, keep_until);

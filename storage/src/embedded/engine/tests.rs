@@ -5,7 +5,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::api::{
-    Envelope, GroupRequest, PairingOffer, PresenceEntry, PresenceRequest, Profile, RowId, Selector, TokenHash,
+    Envelope, GroupRequest, PairingClaim, PairingOffer, PresenceEntry, PresenceRequest, Profile, RowId, Selector,
+    TokenHash,
 };
 
 fn opened() -> (TempDir, Engine) {
@@ -73,6 +74,7 @@ fn open_session(name: &str, token: u8, expires_at: u64) -> Request {
     Request::Account(AccountRequest::OpenSession {
         token: TokenHash([token; 32]),
         device: device(name),
+        static_key: [1; 32],
         expires_at: Wall(expires_at),
     })
 }
@@ -157,13 +159,13 @@ fn a_batch_waits_for_the_disk_once_when_anybody_waits_for_it() {
 fn a_wrong_secret_is_on_the_disk_before_it_is_refused() {
     let (_folder, mut engine) = opened();
     waits(&mut engine, &[founding("ada"), offer("ada", 1, 9)]);
-    let guess = Request::Account(AccountRequest::ClaimPairing {
+    let guess = Request::Account(AccountRequest::ClaimPairing(PairingClaim {
         selector: Selector([1; 8]),
         secret: [0; 32],
         device: device("eve"),
         static_key: [1; 32],
         at: Wall(2),
-    });
+    }));
     let before = engine.waits;
     assert_eq!(engine.execute(&[guess]).unwrap(), [Err(StoreError::PairingRefused)]);
     assert_eq!(engine.waits, before + 1);

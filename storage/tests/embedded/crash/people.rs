@@ -7,8 +7,8 @@ use std::io::Write;
 use commucat_proto::GroupId;
 use commucat_proto::control::Role;
 use commucat_storage::api::{
-    AccountRequest, DeviceRecord, GroupRequest, GroupRoster, PairingOffer, Reply, Request, Selector, StoreError,
-    TokenHash, Wall,
+    AccountRequest, DeviceRecord, GroupRequest, GroupRoster, Invitation, PairingClaim, PairingOffer, Reply, Request,
+    Selector, StoreError, TokenHash, Wall,
 };
 use commucat_storage::embedded::EmbeddedStore;
 
@@ -30,6 +30,7 @@ pub(super) fn create_group(store: &EmbeddedStore) {
     let create = GroupRequest::Create {
         group: group(),
         roster,
+        limit: 9,
         at: Wall(1),
     };
     let answers = execute(store, vec![Request::Group(create)]);
@@ -46,13 +47,13 @@ fn selector(name: &str) -> Selector {
 }
 
 fn claim(name: &str, device_id: &str) -> Request {
-    Request::Account(AccountRequest::ClaimPairing {
+    Request::Account(AccountRequest::ClaimPairing(PairingClaim {
         selector: selector(name),
         secret: [1; 32],
         device: device(device_id),
         static_key: [3; 32],
         at: Wall(2),
-    })
+    }))
 }
 
 /// Pairs a device, invites it, and perhaps revokes it; says so only after the store has answered.
@@ -69,17 +70,18 @@ pub(super) fn pair(store: &EmbeddedStore, name: &str, and_revoke: bool, out: &mu
     let answers = execute(store, vec![claim(name, name)]);
     assert!(matches!(answers[0], Ok(Reply::Paired(_))), "{answers:?}");
     writeln!(out, "paired {name} - end").unwrap();
-    let invite = Request::Group(GroupRequest::Invite {
+    let invite = Request::Group(GroupRequest::Invite(Invitation {
         group: group(),
         by: device(OWNER),
         device: device(name),
         role: Role::Member,
         limit: 100_000,
         at: Wall(2),
-    });
+    }));
     let open = Request::Account(AccountRequest::OpenSession {
         token: token(name),
         device: device(name),
+        static_key: [3; 32],
         expires_at: Wall(9),
     });
     let answers = execute(store, vec![invite, open, append(name, "x")]);

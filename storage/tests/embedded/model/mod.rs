@@ -1,7 +1,5 @@
 //! Any sequence of requests, batched and reopened in any way, is answered as an obvious store would answer it.
 
-mod accounts;
-mod groups;
 mod obvious;
 mod requests;
 

@@ -1,81 +1,31 @@
-//! What each request of `storage::api` means, with maps and no cleverness.
+//! What each request of `storage::api` means: the suite's registry, and the embedded store's inboxes.
 
 use std::collections::BTreeMap;
 
-use commucat_proto::{DeviceId, GroupId, Handle, UserId};
-use commucat_storage::api::{
-    Device, Envelope, Friend, GroupRoster, InboxLimits, PresenceEntry, Profile, Reply, Request, RowId, Selector,
-    StoreError, Wall,
-};
+use commucat_proto::DeviceId;
+use commucat_storage::api::{AccountRequest, Envelope, InboxLimits, Reply, Request, RowId, StoreError, Wall};
+use commucat_storage::suite::naive::Registry;
 
-use super::accounts::{Code, Session};
 use crate::common::Answer;
 
 pub(super) const LIMITS: InboxLimits = InboxLimits { rows: 12, bytes: 60 };
 
-#[derive(Clone, Default)]
-pub(super) struct Inbox {
-    pub(super) rows: Vec<(RowId, Envelope)>,
+#[derive(Default)]
+struct Inbox {
+    rows: Vec<(RowId, Envelope)>,
     last: u64,
-}
-
-/// A device with its inbox.
-pub(super) struct Known {
-    pub(super) static_key: [u8; 32],
-    pub(super) user: UserId,
-    pub(super) created_at: Wall,
-    pub(super) revoked_at: Option<Wall>,
-    pub(super) inbox: Inbox,
 }
 
 /// The obvious store.
 #[derive(Default)]
 pub(super) struct Model {
-    pub(super) devices: BTreeMap<DeviceId, Known>,
-    pub(super) users: BTreeMap<UserId, Profile>,
-    /// In the order of opening.
-    pub(super) sessions: Vec<Session>,
-    pub(super) codes: BTreeMap<Selector, Code>,
-    pub(super) friends: BTreeMap<UserId, Vec<Friend>>,
-    pub(super) groups: BTreeMap<GroupId, GroupRoster>,
-    pub(super) presence: BTreeMap<DeviceId, PresenceEntry>,
+    registry: Registry,
+    inboxes: BTreeMap<DeviceId, Inbox>,
 }
 
 impl Model {
     pub(super) fn answer(&mut self, request: &Request) -> Answer {
         match request {
-            Request::Lookup { device, user, handle } => Ok(Reply::Found {
-                device: self.devices.get(device).map(|known| self.device(known)),
-                user: user.as_ref().and_then(|id| self.users.get(id)).cloned(),
-                handle_taken: handle.as_ref().is_some_and(|handle| self.is_taken(handle)),
-            }),
-            Request::Found {
-                device,
-                static_key,
-                profile,
-                at,
-            } => {
-                if self.devices.contains_key(device) {
-                    return Err(StoreError::DeviceExists);
-                }
-                if self.is_taken(&profile.handle) {
-                    return Err(StoreError::HandleTaken);
-                }
-                if self.users.contains_key(&profile.id) {
-                    return Err(StoreError::Unavailable(String::new()));
-                }
-                self.users.insert(profile.id.clone(), profile.clone());
-                self.add(device, *static_key, &profile.id, *at);
-                Ok(Reply::Done)
-            }
-            Request::UpdateProfile { profile } => {
-                let Some(user) = self.users.get_mut(&profile.id) else {
-                    return Err(StoreError::Unavailable(String::new()));
-                };
-                user.display_name = profile.display_name.clone();
-                user.avatar_url = profile.avatar_url.clone();
-                Ok(Reply::Done)
-            }
             Request::Append { device, envelope } => {
                 let inbox = self.inbox(device)?;
                 let bytes = inbox.bytes() + envelope.payload.len() as u64;
@@ -101,59 +51,42 @@ impl Model {
                 self.inbox(device)?.rows.retain(|(row, _)| row > upto);
                 Ok(Reply::Done)
             }
-            Request::Account(request) => self.account(request),
-            Request::Group(request) => self.group(request),
-            Request::Presence(request) => Ok(self.presence(request)),
             Request::Depth => Ok(Reply::Depth {
-                rows: self.devices.values().map(|known| known.inbox.rows.len() as u64).sum(),
-                bytes: self.devices.values().map(|known| known.inbox.bytes()).sum(),
+                rows: self.inboxes.values().map(|inbox| inbox.rows.len() as u64).sum(),
+                bytes: self.inboxes.values().map(Inbox::bytes).sum(),
             }),
-            Request::Probe => Ok(Reply::Done),
+            Request::Account(AccountRequest::RevokeDevice { device, .. }) => {
+                let answer = self.registry.answer(request);
+                if !self.registry.has_inbox(device) {
+                    self.inboxes.remove(device);
+                }
+                answer
+            }
+            Request::Lookup { .. }
+            | Request::Found { .. }
+            | Request::UpdateProfile { .. }
+            | Request::Account(_)
+            | Request::Group(_)
+            | Request::Presence(_)
+            | Request::Probe => self.registry.answer(request),
         }
-    }
-
-    pub(super) fn add(&mut self, device: &DeviceId, static_key: [u8; 32], user: &UserId, at: Wall) {
-        let known = Known {
-            static_key,
-            user: user.clone(),
-            created_at: at,
-            revoked_at: None,
-            inbox: Inbox::default(),
-        };
-        self.devices.insert(device.clone(), known);
-    }
-
-    fn device(&self, known: &Known) -> Device {
-        Device {
-            static_key: known.static_key,
-            user: self.users[&known.user].clone(),
-            revoked: known.revoked_at.is_some(),
-        }
-    }
-
-    fn is_taken(&self, handle: &Handle) -> bool {
-        self.users.values().any(|profile| profile.handle == *handle)
     }
 
     fn inbox(&mut self, device: &DeviceId) -> Result<&mut Inbox, StoreError> {
-        match self.devices.get_mut(device) {
-            Some(known) if known.revoked_at.is_none() => Ok(&mut known.inbox),
-            _ => Err(StoreError::UnknownDevice),
+        match self.registry.has_inbox(device) {
+            true => Ok(self.inboxes.entry(device.clone()).or_default()),
+            false => Err(StoreError::UnknownDevice),
         }
     }
 
     pub(super) fn upkeep(&mut self, now: Wall) {
-        self.devices
-            .values_mut()
-            .for_each(|known| known.inbox.drop_expired(now));
-        self.sessions.retain(|session| session.expires_at > now);
-        self.codes.retain(|_, code| code.offer.expires_at > now);
-        self.presence.retain(|_, entry| entry.expires_at > now);
+        self.inboxes.values_mut().for_each(|inbox| inbox.drop_expired(now));
+        self.registry.upkeep(now);
     }
 
     /// Of this store, presence ends with the process.
     pub(super) fn forget_presence(&mut self) {
-        self.presence.clear();
+        self.registry.forget_presence();
     }
 }
 

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use commucat_proto::control::Role;
 use commucat_proto::{ChannelId, DeviceId, FrameType, GroupId, Handle};
 use commucat_storage::api::{
-    AccountRequest, Envelope, Friend, GroupRequest, GroupRoster, PairingOffer, PresenceEntry, PresenceRequest, Profile,
-    Request, RowId, Selector, TokenHash, Wall,
+    AccountRequest, Envelope, Friend, GroupRequest, GroupRoster, Invitation, PairingClaim, PairingOffer, PresenceEntry,
+    PresenceRequest, Profile, Request, RowId, Selector, TokenHash, Wall,
 };
 use proptest::prelude::*;
 
@@ -143,9 +143,10 @@ fn account() -> impl Strategy<Value = AccountRequest> {
 }
 
 fn sessions() -> impl Strategy<Value = AccountRequest> {
+    let mostly_right = prop_oneof![4 => Just([1_u8; 32]), 1 => key()];
     prop_oneof![
-        2 => (any_device(), 0..12_u8, until()).prop_map(|(device, n, expires_at)| AccountRequest::OpenSession {
-            token: token(&device, n), device, expires_at,
+        2 => (any_device(), 0..12_u8, mostly_right, until()).prop_map(|(device, n, static_key, expires_at)| {
+            AccountRequest::OpenSession { token: token(&device, n), device, static_key, expires_at }
         }),
         1 => (any_device(), 0..12_u8, at()).prop_map(|(device, n, now)| AccountRequest::FindSession {
             token: token(&device, n), now,
@@ -165,8 +166,8 @@ fn devices() -> impl Strategy<Value = AccountRequest> {
         1 => (name(), at()).prop_map(|(of, at)| AccountRequest::RevokeDevice {
             user: user(of), device: device(of), at,
         }),
-        1 => (any_device(), key(), at()).prop_map(|(device, static_key, at)| AccountRequest::RotateKey {
-            device, static_key, at,
+        1 => (any_device(), key(), 0..12_u8, at()).prop_map(|(device, static_key, n, at)| {
+            AccountRequest::RotateKey { keep: token(&device, n), device, static_key, at }
         }),
     ]
 }
@@ -185,7 +186,7 @@ fn codes() -> impl Strategy<Value = AccountRequest> {
             })
         ),
         3 => (selector(), secret(), joiner(), key(), at()).prop_map(|(selector, secret, device, static_key, at)| {
-            AccountRequest::ClaimPairing { selector, secret, device, static_key, at }
+            AccountRequest::ClaimPairing(PairingClaim { selector, secret, device, static_key, at })
         }),
     ]
 }
@@ -217,16 +218,18 @@ fn group_request() -> impl Strategy<Value = GroupRequest> {
     let others =
         || proptest::collection::btree_map(any_device(), prop_oneof![Just(Role::Member), Just(Role::Admin)], 0..4);
     prop_oneof![
-        2 => (group(), name(), others(), any::<bool>(), at()).prop_map(|(group, owner, mut members, relay, at)| {
-            let owner = device(owner);
-            members.insert(owner.clone(), Role::Owner);
-            GroupRequest::Create { group, roster: GroupRoster { owner, members, relay, version: 1 }, at }
-        }),
+        2 => (group(), name(), others(), any::<bool>(), 0..3_u32, at()).prop_map(
+            |(group, owner, mut members, relay, limit, at)| {
+                let owner = device(owner);
+                members.insert(owner.clone(), Role::Owner);
+                GroupRequest::Create { group, roster: GroupRoster { owner, members, relay, version: 1 }, limit, at }
+            }
+        ),
         2 => group().prop_map(|group| GroupRequest::Load { group }),
         4 => (group(), name(), any_device(), role(), 1..8_usize, at()).prop_map(
-            |(group, by, device, role, limit, at)| GroupRequest::Invite {
+            |(group, by, device, role, limit, at)| GroupRequest::Invite(Invitation {
                 group, by: self::device(by), device, role, limit, at,
-            }
+            })
         ),
     ]
 }

@@ -4,14 +4,14 @@
 //! Invariant: an effect is in the model before its answer is planned; a crash keeps the model but for what nobody waits
 //! for the disk with, some of what was waiting (a prefix of each queue), and no answer.
 
-mod accounts;
-mod groups;
 mod model;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use commucat_proto::{DeviceId, UserId};
-use commucat_storage::api::{AccountRequest, Completion, GroupRequest, Request, StoreError, Submission};
+use commucat_storage::api::{
+    AccountRequest, Completion, GroupRequest, Invitation, PairingClaim, Request, StoreError, Submission,
+};
 
 pub(crate) use model::Change;
 use model::Model;
@@ -39,7 +39,9 @@ fn subject(request: &Request) -> Subject {
         Request::UpdateProfile { profile } => Subject::Other(profile.id.as_str().to_owned()),
         Request::Account(request) => account_subject(request),
         Request::Group(
-            GroupRequest::Create { group, .. } | GroupRequest::Load { group } | GroupRequest::Invite { group, .. },
+            GroupRequest::Create { group, .. }
+            | GroupRequest::Load { group }
+            | GroupRequest::Invite(Invitation { group, .. }),
         ) => Subject::Other(format!("group {group}")),
         Request::Presence(_) => Subject::Other("presence".to_owned()),
         Request::Depth | Request::Probe => Subject::Other(String::new()),
@@ -52,7 +54,7 @@ fn account_subject(request: &AccountRequest) -> Subject {
         | AccountRequest::JoinProfile { device, .. }
         | AccountRequest::RevokeDevice { device, .. }
         | AccountRequest::RotateKey { device, .. }
-        | AccountRequest::ClaimPairing { device, .. } => Subject::Device(device.clone()),
+        | AccountRequest::ClaimPairing(PairingClaim { device, .. }) => Subject::Device(device.clone()),
         AccountRequest::OfferPairing(offer) => Subject::Device(offer.issuer.clone()),
         AccountRequest::FindSession { .. } => Subject::Other("sessions".to_owned()),
         AccountRequest::ListDevices { user }

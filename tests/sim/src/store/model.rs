@@ -1,14 +1,11 @@
-//! What the store has on disk: the naive meaning of every request of `storage::api`, one obvious function each.
+//! What the store has on disk: the suite's registry of people, and inboxes that tell the checkers what became of a row.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use commucat_proto::{DeviceId, GroupId, Handle, UserId};
-use commucat_storage::api::{
-    Device, Envelope, Friend, GroupRoster, InboxLimits, PresenceEntry, Profile, Reply, Request, RowId, Selector,
-    StoreError, Wall,
-};
+use commucat_proto::{DeviceId, UserId};
+use commucat_storage::api::{AccountRequest, Envelope, InboxLimits, Reply, Request, RowId, StoreError, Wall};
+use commucat_storage::suite::naive::Registry;
 
-use super::accounts::{Code, Session};
 use crate::dice::Dice;
 
 /// What a request changed, for the checkers.
@@ -31,27 +28,10 @@ struct Inbox {
     offset: RowId,
 }
 
-/// A device.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
-    pub(super) static_key: [u8; 32],
-    pub(super) user: UserId,
-    pub(super) created_at: Wall,
-    pub(super) revoked_at: Option<Wall>,
-}
-
 /// The tables.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
-    pub(super) devices: BTreeMap<DeviceId, Known>,
-    pub(super) profiles: BTreeMap<UserId, Profile>,
-    /// In the order of opening.
-    pub(super) sessions: Vec<Session>,
-    pub(super) codes: BTreeMap<Selector, Code>,
-    pub(super) friends: BTreeMap<UserId, Vec<Friend>>,
-    pub(super) groups: BTreeMap<GroupId, GroupRoster>,
-    pub(super) presence: BTreeMap<DeviceId, PresenceEntry>,
-    handles: BTreeMap<Handle, UserId>,
+    registry: Registry,
     inboxes: BTreeMap<DeviceId, Inbox>,
     limits: InboxLimits,
 }
@@ -67,14 +47,6 @@ impl Model {
     /// Does what is asked, at once and durably.
     pub(crate) fn apply(&mut self, request: &Request, changes: &mut Vec<Change>) -> Result<Reply, StoreError> {
         match request {
-            Request::Lookup { device, user, handle } => Ok(self.lookup(device, user.as_ref(), handle.as_ref())),
-            Request::Found {
-                device,
-                static_key,
-                profile,
-                at,
-            } => self.found(device, *static_key, profile, *at),
-            Request::UpdateProfile { profile } => Ok(self.update(profile)),
             Request::Append { device, envelope } => self.append(device, envelope, changes),
             Request::AppendOwed { device, envelopes } => self.append_owed(device, envelopes, changes),
             Request::ReadInbox {
@@ -85,69 +57,33 @@ impl Model {
                 now,
             } => Ok(self.read(device, *after, *max_rows, *max_bytes, *now, changes)),
             Request::Delivered { device, upto } => Ok(self.delivered(device, *upto, changes)),
-            Request::Probe => Ok(Reply::Done),
-            Request::Account(request) => self.account(request, changes),
-            Request::Group(request) => self.group(request),
-            Request::Presence(request) => Ok(self.presence(request)),
             Request::Depth => Ok(Reply::Depth {
                 rows: self.inboxes.values().map(|inbox| inbox.rows.len() as u64).sum(),
                 bytes: self.inboxes.values().map(|inbox| inbox.bytes).sum(),
             }),
+            Request::Account(AccountRequest::RevokeDevice { device, .. }) => {
+                let answer = self.registry.answer(request);
+                if !self.registry.has_inbox(device) {
+                    self.drop_inbox(device, changes);
+                }
+                answer
+            }
+            Request::Lookup { .. }
+            | Request::Found { .. }
+            | Request::UpdateProfile { .. }
+            | Request::Account(_)
+            | Request::Group(_)
+            | Request::Presence(_)
+            | Request::Probe => self.registry.answer(request),
         }
-    }
-
-    fn lookup(&self, device: &DeviceId, user: Option<&UserId>, handle: Option<&Handle>) -> Reply {
-        Reply::Found {
-            device: self.devices.get(device).map(|known| Device {
-                static_key: known.static_key,
-                user: self.profiles[&known.user].clone(),
-                revoked: known.revoked_at.is_some(),
-            }),
-            user: user.and_then(|id| self.profiles.get(id)).cloned(),
-            handle_taken: handle.is_some_and(|handle| self.handles.contains_key(handle)),
-        }
-    }
-
-    fn found(
-        &mut self,
-        device: &DeviceId,
-        static_key: [u8; 32],
-        profile: &Profile,
-        at: Wall,
-    ) -> Result<Reply, StoreError> {
-        if self.devices.contains_key(device) {
-            return Err(StoreError::DeviceExists);
-        }
-        if self.handles.contains_key(&profile.handle) {
-            return Err(StoreError::HandleTaken);
-        }
-        self.handles.insert(profile.handle.clone(), profile.id.clone());
-        self.profiles.insert(profile.id.clone(), profile.clone());
-        self.add(device, static_key, &profile.id, at);
-        Ok(Reply::Done)
-    }
-
-    pub(super) fn add(&mut self, device: &DeviceId, static_key: [u8; 32], user: &UserId, created_at: Wall) {
-        let known = Known {
-            static_key,
-            user: user.clone(),
-            created_at,
-            revoked_at: None,
-        };
-        self.devices.insert(device.clone(), known);
     }
 
     pub(super) fn owner(&self, device: &DeviceId) -> Option<UserId> {
-        self.devices.get(device).map(|known| known.user.clone())
-    }
-
-    /// Whether there is such a device and it has not been revoked.
-    fn has_inbox(&self, device: &DeviceId) -> bool {
-        self.devices.get(device).is_some_and(|known| known.revoked_at.is_none())
+        self.registry.owner(device)
     }
 
     /// A revoked device's rows are gone.
-    pub(super) fn drop_inbox(&mut self, device: &DeviceId, changes: &mut Vec<Change>) {
+    fn drop_inbox(&mut self, device: &DeviceId, changes: &mut Vec<Change>) {
         if let Some(inbox) = self.inboxes.get_mut(device) {
             inbox.expire(device, Wall(u64::MAX), changes);
         }
@@ -155,13 +91,8 @@ impl Model {
 
     /// The process is gone, and with it what was never on a disk: presence, and of the sessions any.
     pub(crate) fn crash(&mut self, dice: &mut Dice) {
-        self.presence.clear();
-        self.sessions.retain(|_| dice.below(2) == 0);
-    }
-
-    fn update(&mut self, profile: &Profile) -> Reply {
-        self.profiles.insert(profile.id.clone(), profile.clone());
-        Reply::Done
+        self.registry.forget_presence();
+        self.registry.lose_sessions(|| dice.below(2) == 0);
     }
 
     fn append(
@@ -170,7 +101,7 @@ impl Model {
         envelope: &Envelope,
         changes: &mut Vec<Change>,
     ) -> Result<Reply, StoreError> {
-        if !self.has_inbox(device) {
+        if !self.registry.has_inbox(device) {
             return Err(StoreError::UnknownDevice);
         }
         let inbox = self.inboxes.entry(device.clone()).or_default();
@@ -188,7 +119,7 @@ impl Model {
         envelopes: &[Envelope],
         changes: &mut Vec<Change>,
     ) -> Result<Reply, StoreError> {
-        if !self.has_inbox(device) {
+        if !self.registry.has_inbox(device) {
             return Err(StoreError::UnknownDevice);
         }
         let inbox = self.inboxes.entry(device.clone()).or_default();
@@ -258,7 +189,7 @@ impl Model {
 
     /// What is known of whom, whether it has expired or not.
     pub(crate) fn told(&self) -> impl Iterator<Item = (&DeviceId, &str)> {
-        self.presence.iter().map(|(device, entry)| (device, &*entry.state))
+        self.registry.told()
     }
 
     /// Every row that is kept.

@@ -1,33 +1,35 @@
 //! What is asked about people beside HELLO.
 
 use commucat_proto::DeviceId;
-use commucat_storage::api::{
-    AccountRequest, CODES_PER_USER, DeviceRecord, PAIRING_TRIES, Paired, PairingOffer, Reply, SESSIONS_PER_DEVICE,
-    Selector, SessionOwner, StoreError, TokenHash, Wall,
+
+use super::{Answer, Known, Registry};
+use crate::api::{
+    AccountRequest, CODES_PER_USER, DeviceRecord, PAIRING_TRIES, Paired, PairingClaim, PairingOffer, Reply,
+    SESSIONS_PER_DEVICE, SessionOwner, StoreError, TokenHash, Wall,
 };
 
-use super::obvious::{Inbox, Known, Model};
-use crate::common::Answer;
-
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) token: TokenHash,
     pub(super) device: DeviceId,
     pub(super) expires_at: Wall,
 }
 
+#[derive(Clone, Debug)]
 pub(super) struct Code {
     pub(super) offer: PairingOffer,
     pub(super) wrong: u32,
 }
 
-impl Model {
+impl Registry {
     pub(super) fn account(&mut self, request: &AccountRequest) -> Answer {
         match request {
             AccountRequest::OpenSession {
                 token,
                 device,
+                static_key,
                 expires_at,
-            } => self.open_session(*token, device, *expires_at),
+            } => self.open_session(*token, device, *static_key, *expires_at),
             AccountRequest::FindSession { token, now } => {
                 let session = self.sessions.iter().find(|session| session.token == *token);
                 let owner = session
@@ -70,24 +72,24 @@ impl Model {
                 let known = known.ok_or(StoreError::UnknownDevice)?;
                 if known.revoked_at.is_none() {
                     known.revoked_at = Some(*at);
-                    known.inbox = Inbox::default();
                     self.sessions.retain(|session| session.device != *device);
                     self.codes.retain(|_, code| code.offer.issuer != *device);
                 }
                 Ok(Reply::Done)
             }
-            AccountRequest::RotateKey { device, static_key, .. } => {
+            AccountRequest::RotateKey {
+                device,
+                static_key,
+                keep,
+                ..
+            } => {
                 self.active(device)?.static_key = *static_key;
+                self.sessions
+                    .retain(|session| session.device != *device || session.token == *keep);
                 Ok(Reply::Done)
             }
             AccountRequest::OfferPairing(offer) => self.offer(offer),
-            AccountRequest::ClaimPairing {
-                selector,
-                secret,
-                device,
-                static_key,
-                at,
-            } => self.claim(*selector, *secret, device, *static_key, *at),
+            AccountRequest::ClaimPairing(claim) => self.claim(claim),
             AccountRequest::Friends { user } => Ok(Reply::Friends(self.friends.get(user).cloned().unwrap_or_default())),
             AccountRequest::PutFriends { user, friends } => {
                 if !self.users.contains_key(user) {
@@ -107,17 +109,19 @@ impl Model {
         }
     }
 
-    fn open_session(&mut self, token: TokenHash, device: &DeviceId, expires_at: Wall) -> Answer {
-        self.active(device)?;
+    fn open_session(&mut self, token: TokenHash, device: &DeviceId, static_key: [u8; 32], expires_at: Wall) -> Answer {
+        if self.active(device)?.static_key != static_key {
+            return Err(StoreError::KeyReplaced);
+        }
         self.sessions.retain(|session| session.token != token);
         self.sessions.push(Session {
             token,
             device: device.clone(),
             expires_at,
         });
-        if self.sessions.iter().filter(|one| one.device == *device).count() > SESSIONS_PER_DEVICE {
-            let oldest = self.sessions.iter().position(|one| one.device == *device).unwrap();
-            self.sessions.remove(oldest);
+        let mut own = self.sessions.iter().rev().filter(|one| one.device == *device);
+        if let Some(oldest) = own.nth(SESSIONS_PER_DEVICE).map(|one| one.token) {
+            self.sessions.retain(|session| session.token != oldest);
         }
         Ok(Reply::Done)
     }
@@ -127,7 +131,7 @@ impl Model {
             return Err(StoreError::UnknownDevice);
         }
         if self.codes.contains_key(&offer.selector) {
-            return Err(StoreError::Unavailable(String::new()));
+            return Err(StoreError::Unavailable("the selector is in use".to_owned()));
         }
         let now = offer.issued_at;
         self.codes
@@ -140,29 +144,23 @@ impl Model {
         Ok(Reply::Done)
     }
 
-    fn claim(
-        &mut self,
-        selector: Selector,
-        secret: [u8; 32],
-        device: &DeviceId,
-        static_key: [u8; 32],
-        at: Wall,
-    ) -> Answer {
-        let code = self.codes.get_mut(&selector).ok_or(StoreError::PairingRefused)?;
+    fn claim(&mut self, claim: &PairingClaim) -> Answer {
+        let PairingClaim { selector, device, .. } = claim;
+        let code = self.codes.get_mut(selector).ok_or(StoreError::PairingRefused)?;
         let offer = code.offer.clone();
-        let expired = offer.expires_at <= at;
-        code.wrong += u32::from(!expired && offer.secret != secret);
+        let expired = offer.expires_at <= claim.at;
+        code.wrong += u32::from(!expired && offer.secret != claim.secret);
         if expired || code.wrong >= PAIRING_TRIES {
-            self.codes.remove(&selector);
+            self.codes.remove(selector);
         }
-        if expired || offer.secret != secret {
+        if expired || offer.secret != claim.secret {
             return Err(StoreError::PairingRefused);
         }
         if self.devices.contains_key(device) {
             return Err(StoreError::DeviceExists);
         }
-        self.codes.remove(&selector);
-        self.add(device, static_key, &offer.user, at);
+        self.codes.remove(selector);
+        self.add(device, claim.static_key, &offer.user, claim.at);
         Ok(Reply::Paired(Paired {
             issuer: offer.issuer,
             user: self.users[&offer.user].clone(),

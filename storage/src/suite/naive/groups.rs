@@ -1,15 +1,20 @@
 //! Groups and presence.
 
 use commucat_proto::control::Role;
-use commucat_storage::api::{GroupRequest, Invited, PresenceRequest, Reply, StoreError};
 
-use super::obvious::Model;
-use crate::common::Answer;
+use super::{Answer, Registry};
+use crate::api::{GroupRequest, Invitation, Invited, PresenceRequest, Reply, StoreError};
 
-impl Model {
+impl Registry {
     pub(super) fn group(&mut self, request: &GroupRequest) -> Answer {
         match request {
-            GroupRequest::Create { group, roster, .. } => {
+            GroupRequest::Create {
+                group, roster, limit, ..
+            } => {
+                let own = self.groups.values().filter(|one| one.owner == roster.owner).count();
+                if own >= *limit as usize && !self.groups.contains_key(group) {
+                    return Err(StoreError::TooManyGroups);
+                }
                 let stored = self.groups.entry(group.clone()).or_insert_with(|| roster.clone());
                 match stored.owner == roster.owner {
                     true => Ok(Reply::Roster(stored.clone())),
@@ -20,14 +25,14 @@ impl Model {
                 let stored = self.groups.get(group).ok_or(StoreError::UnknownGroup)?;
                 Ok(Reply::Roster(stored.clone()))
             }
-            GroupRequest::Invite {
+            GroupRequest::Invite(Invitation {
                 group,
                 by,
                 device,
                 role,
                 limit,
                 ..
-            } => {
+            }) => {
                 let stored = self.groups.get_mut(group).ok_or(StoreError::UnknownGroup)?;
                 let by = stored.members.get(by).filter(|role| role.may_invite());
                 let by = *by.ok_or(StoreError::NotAllowed)?;
