@@ -56,10 +56,7 @@ async fn accept(address: SocketAddr, room: Room) -> Result<(), GlommioError<()>>
 
 async fn read(mut half: ReadHalf<TcpStream>, hall: Rc<Hall>, seat: Seat) {
     let mut buffer = vec![0; READ];
-    loop {
-        let Ok(count @ 1..) = half.read(&mut buffer).await else {
-            break;
-        };
+    while let Ok(count @ 1..) = half.read(&mut buffer).await {
         let mut room = hall.room.borrow_mut();
         if room.receive(seat, &mut buffer[..count]).is_err() {
             break;
