@@ -9,6 +9,7 @@ use commucat_proto::DeviceId;
 use smallvec::SmallVec;
 
 use crate::directory::Directory;
+use crate::group::named::Named;
 use crate::group::{GroupSlot, Groups};
 use crate::mesh::message::{DeviceKey, Epoch, ShardId, Target, Targets};
 
@@ -55,6 +56,8 @@ enum To {
         slot: GroupSlot,
         /// The way (see `group::shared`) that the latest frame took.
         way: Option<u32>,
+        /// Of an open channel: who else hears the sender.
+        named: Option<Box<Named>>,
     },
 }
 
@@ -74,10 +77,10 @@ impl Route {
         }
     }
 
-    /// The caller has seen to it that the group stays open.
-    pub(crate) fn to_group(slot: GroupSlot, relay: bool) -> Self {
+    /// The caller has seen to it that the group stays open. An open channel has `named`.
+    pub(crate) fn to_group(slot: GroupSlot, named: Option<Box<Named>>, relay: bool) -> Self {
         Self {
-            to: To::Group { slot, way: None },
+            to: To::Group { slot, way: None, named },
             relay,
             outstanding: 0,
         }
@@ -89,6 +92,22 @@ impl Route {
         match self.to {
             To::Members { .. } => None,
             To::Group { slot, .. } => Some(slot),
+        }
+    }
+
+    /// Of an open channel: who hears the sender without being there.
+    #[inline]
+    pub(crate) fn named(&self) -> Option<&Named> {
+        match &self.to {
+            To::Members { .. } => None,
+            To::Group { named, .. } => named.as_deref(),
+        }
+    }
+
+    pub(crate) fn named_mut(&mut self) -> Option<&mut Named> {
+        match &mut self.to {
+            To::Members { .. } => None,
+            To::Group { named, .. } => named.as_deref_mut(),
         }
     }
 
@@ -118,10 +137,20 @@ impl Route {
         }
     }
 
-    /// Whether this device is among the recipients.
+    /// Every local recipient once; in a group the sender is among them.
+    pub(crate) fn recipients<'a>(&'a self, groups: &'a Groups) -> impl Iterator<Item = DeviceKey> {
+        let members = self.members(groups);
+        let named = self.named().map_or(&[][..], Named::members).iter();
+        let beside = named.filter(|key| members.binary_search(key).is_err());
+        members.iter().chain(beside).copied()
+    }
+
+    /// Whether this device, whose roster on the channel is known to name the sender, is among the recipients. In an open
+    /// channel that makes it one.
     pub(crate) fn names(&self, groups: &Groups, key: DeviceKey) -> bool {
         match &self.to {
             To::Members { members, .. } => members.contains(&key),
+            To::Group { named: Some(_), .. } => true,
             To::Group { slot, .. } => groups.get(*slot).has(key),
         }
     }
@@ -157,14 +186,18 @@ impl Route {
     pub(crate) fn is_dirty(&self, groups: &Groups) -> bool {
         match &self.to {
             To::Members { dirty, .. } => *dirty,
-            To::Group { slot, way } => groups.get(*slot).is_elsewhere(*way),
+            To::Group { slot, way, named } => {
+                let shared = groups.get(*slot);
+                shared.is_elsewhere(*way) || named.as_ref().is_some_and(|named| named.is_elsewhere(shared))
+            }
         }
     }
 
     /// A recipient has moved.
     pub(crate) fn mark_dirty(&mut self) {
-        if let To::Members { dirty, .. } = &mut self.to {
-            *dirty = true;
+        match &mut self.to {
+            To::Members { dirty, .. } => *dirty = true,
+            To::Group { named, .. } => named.iter_mut().for_each(|named| named.mark_dirty()),
         }
     }
 
@@ -174,7 +207,17 @@ impl Route {
         match &mut self.to {
             To::Members { dirty: false, .. } => true,
             To::Members { .. } => self.plan_anew(directory, cores),
-            To::Group { slot, way } => groups.get_mut(*slot).ready(way, self.outstanding > 0, directory, cores),
+            To::Group { slot, way, named } => {
+                let (shared, waits) = (groups.get_mut(*slot), self.outstanding > 0);
+                let Some(named) = named.as_mut().filter(|named| named.is_elsewhere(shared)) else {
+                    return shared.ready(way, waits, directory, cores);
+                };
+                if waits || !shared.ready(way, waits, directory, cores) {
+                    return false;
+                }
+                named.plan_anew(shared, directory, cores);
+                true
+            }
         }
     }
 
@@ -203,12 +246,14 @@ impl Route {
     }
 }
 
+/// Whether a route has one recipient or many, each is reached the same way: a session's routes to a device may not overtake
+/// each other.
 pub(crate) fn plan_of(members: &[DeviceKey], directory: &Directory, cores: Cores) -> Plan {
     if let [only] = members {
-        let (shard, target) = way_to(*only, directory, cores);
+        let (shard, by_lane, target) = way_to(*only, directory, cores);
         let leg = Leg {
             shard,
-            by_lane: shard != cores.own,
+            by_lane,
             targets: Targets::One(target),
         };
         return SmallVec::from_elem(leg, 1);
@@ -218,10 +263,7 @@ pub(crate) fn plan_of(members: &[DeviceKey], directory: &Directory, cores: Cores
 
 /// One message per shard, whatever the number of members.
 pub(crate) fn plan_of_many(members: &[DeviceKey], directory: &Directory, cores: Cores) -> Plan {
-    let way = |key: &DeviceKey| {
-        let (shard, target) = way_to(*key, directory, cores);
-        (shard, shard != cores.own || target.epoch == Epoch::default(), target)
-    };
+    let way = |key: &DeviceKey| way_to(*key, directory, cores);
     let mut ways: Vec<(ShardId, bool, Target)> = members.iter().map(way).collect();
     ways.sort_unstable();
     ways.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
@@ -233,8 +275,43 @@ pub(crate) fn plan_of_many(members: &[DeviceKey], directory: &Directory, cores: 
         .collect()
 }
 
-fn way_to(key: DeviceKey, directory: &Directory, cores: Cores) -> (ShardId, Target) {
+/// The shard, whether by its lane, and as whom.
+fn way_to(key: DeviceKey, directory: &Directory, cores: Cores) -> (ShardId, bool, Target) {
     let known = directory.get(key).and_then(|peer| peer.at);
     let (shard, epoch) = known.unwrap_or_else(|| (key.home(cores.count), Epoch::default()));
-    (shard, Target { key, epoch })
+    (shard, shard != cores.own || known.is_none(), Target { key, epoch })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::Namer;
+
+    /// A device at home on shard 0 and one at home on shard 1, wherever they are.
+    #[test]
+    fn the_only_recipient_is_reached_as_one_of_many_is() {
+        let cores = Cores {
+            own: ShardId(0),
+            count: 2,
+        };
+        let keys: Vec<DeviceKey> = (1..=64).map(|number| DeviceKey(number << 64 | number)).collect();
+        let at = |shard: u16| Some((ShardId(shard), Epoch(7)));
+        for place in [None, at(0), at(1)] {
+            let mut directory = Directory::new();
+            for key in &keys {
+                let device = DeviceId::parse(&format!("device-{}", key.0)).unwrap();
+                directory.name(*key, &device, Namer::Group(GroupSlot(0)));
+                directory.locate(*key, place);
+            }
+            let many = plan_of(&keys, &directory, cores);
+            for key in &keys {
+                let alone = plan_of(&[*key], &directory, cores);
+                let [leg] = &alone[..] else { panic!("{alone:?}") };
+                let target = leg.targets.as_slice()[0];
+                let same = |other: &&Leg| other.targets.as_slice().contains(&target);
+                let among = many.iter().find(same).unwrap();
+                assert_eq!((leg.shard, leg.by_lane), (among.shard, among.by_lane), "{place:?}");
+            }
+        }
+    }
 }
