@@ -69,6 +69,8 @@ pub struct Policy {
     pub auto_approve_devices: bool,
     /// Devices a profile may gain without a pairing code; its founder counts.
     pub max_auto_devices_per_user: u32,
+    /// Whether a JOIN may name nobody (decisions § 6).
+    pub open_channels: bool,
     /// How long the `session` of AUTH is good as a bearer token.
     pub session_ttl: Duration,
 }
@@ -78,6 +80,7 @@ impl Default for Policy {
         Self {
             auto_approve_devices: true,
             max_auto_devices_per_user: 1,
+            open_channels: true,
             session_ttl: Duration::from_secs(24 * 3600),
         }
     }

@@ -85,9 +85,16 @@ pub struct Counters {
     pub replayed: u64,
     /// Groups opened on this shard.
     pub groups_opened: u64,
+    /// JOINs of open channels that were granted.
+    pub open_joins: u64,
+    /// Sessions that came to hear a speaker of an open channel because they name it.
+    pub open_named: u64,
+    /// Sessions that name a speaker of an open channel and do not hear it: there were too many, or too many members of
+    /// groups on the speaker's shard.
+    pub open_unheard: u64,
     /// Members that came to a group while it was open here.
     pub members_added: u64,
-    /// JOINs of groups, GROUP_CREATEs and GROUP_INVITEs that were not allowed, or not possible.
+    /// JOINs of groups and open channels, GROUP_CREATEs and GROUP_INVITEs that were not allowed, or not possible.
     pub groups_denied: u64,
     /// GROUP_CREATEs of devices that own as many groups as they may.
     pub groups_over: u64,

@@ -4,6 +4,7 @@
 //! Invariant: a device has an entry exactly while some route of this shard names it, and its home knows of it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use commucat_proto::{ChannelId, DeviceId};
 use smallvec::SmallVec;
@@ -11,6 +12,7 @@ use smallvec::SmallVec;
 use crate::group::GroupSlot;
 use crate::keys::KeyMap;
 use crate::mesh::message::{DeviceKey, Epoch, ShardId, TunnelId};
+use crate::mesh::naming::Openly;
 
 /// A route that names a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,16 @@ pub(crate) enum Namer {
     Group(GroupSlot),
 }
 
+/// Where a device speaks openly, as its home has told (see `session::naming`).
+#[derive(Debug)]
+pub(crate) struct Speaks {
+    /// The shard of its session.
+    pub(crate) to: ShardId,
+    pub(crate) tunnel: TunnelId,
+    /// By channel.
+    pub(crate) openly: Arc<[Openly]>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) device: DeviceId,
@@ -28,17 +40,22 @@ pub(crate) struct Peer {
     pub(crate) at: Option<(ShardId, Epoch)>,
     /// What routes name it.
     routes: SmallVec<[Namer; 1]>,
+    /// Rare.
+    speaks: Option<Box<Speaks>>,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     peers: KeyMap<Peer>,
+    /// Peers that speak openly somewhere.
+    speakers: usize,
 }
 
 impl Directory {
     pub(crate) fn new() -> Self {
         Self {
             peers: HashMap::default(),
+            speakers: 0,
         }
     }
 
@@ -59,6 +76,7 @@ impl Directory {
                 device: device.clone(),
                 at: None,
                 routes: SmallVec::new(),
+                speaks: None,
             }
         });
         peer.routes.push(by);
@@ -76,8 +94,35 @@ impl Directory {
         if !peer.routes.is_empty() {
             return false;
         }
+        self.speakers -= usize::from(peer.speaks.is_some());
         self.peers.remove(&key);
         true
+    }
+
+    /// The home says where the device speaks openly. Gives the routes that name it.
+    pub(crate) fn speaks(&mut self, key: DeviceKey, speaks: Speaks) -> SmallVec<[Namer; 1]> {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return SmallVec::new();
+        };
+        self.speakers -= usize::from(peer.speaks.is_some());
+        peer.speaks = (!speaks.openly.is_empty()).then(|| Box::new(speaks));
+        self.speakers += usize::from(peer.speaks.is_some());
+        peer.routes.clone()
+    }
+
+    /// Whether any device that a route names speaks openly.
+    pub(crate) fn has_speakers(&self) -> bool {
+        self.speakers > 0
+    }
+
+    /// The session of this device that speaks openly on a channel, and its shard.
+    pub(crate) fn speaks_on(&self, key: DeviceKey, channel: ChannelId) -> Option<(ShardId, TunnelId, Openly)> {
+        let speaks = self.peers.get(&key)?.speaks.as_ref()?;
+        let at = speaks
+            .openly
+            .binary_search_by_key(&channel, |openly| openly.channel)
+            .ok()?;
+        Some((speaks.to, speaks.tunnel, speaks.openly[at]))
     }
 
     /// The home says where it is. Gives the routes that must be planned anew.

@@ -71,6 +71,11 @@ pub(crate) fn group_key(hash_key: &[u8; 32], group: &GroupId) -> GroupKey {
     GroupKey(half(hash_key, group.as_str()))
 }
 
+/// The same for the open channel of a number. A group id holds no control character, so it is never a group's.
+pub(crate) fn open_key(hash_key: &[u8; 32], channel: ChannelId) -> GroupKey {
+    GroupKey(half(hash_key, &format!("open channel\0{}", channel.get())))
+}
+
 fn half(hash_key: &[u8; 32], name: &str) -> u128 {
     let hash = blake3::keyed_hash(hash_key, name.as_bytes());
     let mut half = [0; 16];

@@ -61,6 +61,7 @@ use crate::directory::Directory;
 use crate::effect::Effects;
 use crate::group::Groups;
 use crate::group::home::GroupHomes;
+use crate::group::open::OpenHomes;
 use crate::home::{Homes, Kept};
 use crate::input::{ConnId, Input};
 use crate::keys::KeyMap;
@@ -93,6 +94,9 @@ pub struct Shard {
     homes: Homes,
     groups: Groups,
     group_homes: GroupHomes,
+    open_homes: OpenHomes,
+    /// Counts the times that sessions here have begun to speak openly.
+    open_serial: u32,
     calls: Calls,
     /// Calls whose sessions have ended, until their homes say what that meant.
     left_calls: LeftCalls,
@@ -166,6 +170,8 @@ impl Shard {
             homes: Homes::default(),
             groups: Groups::default(),
             group_homes: GroupHomes::default(),
+            open_homes: OpenHomes::default(),
+            open_serial: 0,
             store: StoreDesk::default(),
             timers: Timers::default(),
             draining: false,
@@ -332,6 +338,7 @@ impl Shard {
             Message::Met { tunnel, peers } => self.met(*tunnel, peers),
             Message::Group(message) => self.group_message(from, message),
             Message::Call(message) => self.call_message(from, message),
+            Message::Naming(message) => self.naming_message(from, message),
         }
     }
 

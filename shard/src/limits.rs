@@ -33,6 +33,8 @@ pub struct Limits {
     pub roster: usize,
     /// Members over all direct channels of one session: what its rosters may cost the directory.
     pub session_members: usize,
+    /// Devices in one open channel; and sessions that hear one speaker there for naming it.
+    pub open_roster: usize,
     /// Members of one group.
     pub group_roster: usize,
     /// Groups that one device owns.
@@ -103,6 +105,7 @@ impl Default for Limits {
             channels: 1024,
             roster: 4096,
             session_members: 65_536,
+            open_roster: 4_096,
             group_roster: 100_000,
             owner_groups: 1_000,
             group_members: 1_000_000,

@@ -2,8 +2,9 @@
 //! § 6, § 7).
 //!
 //! Invariant: the server speaks of a device only to devices that name it in the roster of the same channel, and whom it
-//! names; an address goes only from one that joined without `relay` to one that did, too. What a client says of itself
-//! goes to its roster. Rosters above `presence_roster` are told nothing.
+//! names; who is in an open channel names all who are there, and all who name it on that number. An address goes only
+//! from one that joined without `relay` to one that did, too. What a client says of itself goes to its roster. Rosters
+//! above `presence_roster` are told nothing.
 //!
 //! ```text
 //! JOIN, PRESENCE, the end of a session ─Announce─► homes of the roster ─Announced─► their shards: PRESENCE
@@ -85,8 +86,8 @@ impl Shard {
         let Some(route) = ready.routes.get(&channel) else {
             return;
         };
-        let members = route.members(&self.groups);
-        if members.len() > self.config.limits.presence_roster {
+        let named = route.named().map_or(0, |named| named.members().len());
+        if route.members(&self.groups).len() + named > self.config.limits.presence_roster {
             return;
         }
         let about = Arc::new(Announcement {
@@ -99,8 +100,8 @@ impl Shard {
             occasion,
         });
         let shards = self.config.shards;
-        let others = members.iter().filter(|key| **key != ready.key);
-        for (home, members) in by_shard(others.map(|key| (key.home(shards), *key))) {
+        let others = route.recipients(&self.groups).filter(|key| *key != ready.key);
+        for (home, members) in by_shard(others.map(|key| (key.home(shards), key))) {
             let about = Arc::clone(&about);
             self.mesh.push(home, Message::Announce { about, members });
         }

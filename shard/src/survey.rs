@@ -40,7 +40,7 @@ impl Shard {
             homes: self.homes.len(),
             groups: self.groups.len(),
             group_members: self.groups.members(),
-            group_homes: self.group_homes.len(),
+            group_homes: self.group_homes.len() + self.open_homes.len(),
             store_waiting: self.store.len(),
             calls: self.calls.open(),
             calls_lingering: self.calls.lingering(),

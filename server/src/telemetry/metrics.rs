@@ -235,6 +235,17 @@ pub static METRICS: &[Metric] = &[
         "Times a live session's queue was full, and went to its inbox."
     ),
     counter!("groups_opened", groups_opened, "Groups opened on the shard."),
+    counter!("open_joins", open_joins, "JOINs of open channels that were granted."),
+    counter!(
+        "open_named",
+        open_named,
+        "Sessions that came to hear a speaker of an open channel because they name it."
+    ),
+    counter!(
+        "open_unheard",
+        open_unheard,
+        "Sessions that name a speaker of an open channel and do not hear it: there were too many."
+    ),
     counter!(
         "members_added",
         members_added,
@@ -243,7 +254,7 @@ pub static METRICS: &[Metric] = &[
     counter!(
         "groups_denied",
         groups_denied,
-        "JOINs of groups, GROUP_CREATEs and GROUP_INVITEs that were not allowed, or not possible."
+        "JOINs of groups and open channels, GROUP_CREATEs and GROUP_INVITEs that were not allowed, or not possible."
     ),
     counter!(
         "groups_over",

@@ -374,11 +374,11 @@ fn failed(outcome: &Result<Reply, StoreError>) -> Denial {
     Denial::Unavailable
 }
 
-const fn bit(shard: ShardId) -> u128 {
+pub(crate) const fn bit(shard: ShardId) -> u128 {
     1 << shard.0
 }
 
-fn shards_of(mut bits: u128) -> impl Iterator<Item = ShardId> {
+pub(crate) fn shards_of(mut bits: u128) -> impl Iterator<Item = ShardId> {
     std::iter::from_fn(move || {
         #[expect(clippy::cast_possible_truncation, reason = "below MAX_SHARDS")]
         let shard = (bits != 0).then(|| ShardId(bits.trailing_zeros() as u16))?;

@@ -17,6 +17,8 @@
 //! for an answer about it; and for a while after that, so that who joins and leaves all the time makes no work.
 
 pub(crate) mod home;
+pub(crate) mod named;
+pub(crate) mod open;
 pub(crate) mod shared;
 
 use commucat_proto::DeviceId;
@@ -28,7 +30,7 @@ use crate::directory::Namer;
 use crate::group::shared::SharedRoute;
 use crate::keys::{GroupMap, device_key};
 use crate::mesh::group::{Ask, Denial, GroupMessage};
-use crate::mesh::message::{GroupKey, Message, ShardId, TunnelId};
+use crate::mesh::message::{DeviceKey, GroupKey, Message, ShardId, TunnelId};
 use crate::session::State;
 use crate::session::roster::local_name;
 use crate::timer::Owner;
@@ -83,6 +85,16 @@ impl Groups {
         self.members
     }
 
+    /// Somebody who is in none of them, and hears a speaker for naming it.
+    pub(crate) fn count_in(&mut self) {
+        self.members += 1;
+    }
+
+    /// So many of those less.
+    pub(crate) fn count_out(&mut self, named: usize) {
+        self.members -= named;
+    }
+
     /// Where the group is open here.
     pub(crate) fn find(&self, group: GroupKey) -> Option<GroupSlot> {
         self.interest.get(&group)?.slot
@@ -117,8 +129,18 @@ impl Shard {
     pub(crate) fn group_message(&mut self, from: ShardId, message: &GroupMessage) {
         match message {
             GroupMessage::Ask { group, tunnel, by, ask } => self.group_asked(from, group, *tunnel, by, ask),
-            GroupMessage::Has { group, version } => self.group_has(from, *group, *version),
-            GroupMessage::Close { group } => self.group_closed(from, *group),
+            GroupMessage::Has { group, version } => {
+                self.group_has(from, *group, *version);
+                self.open_has(from, *group, *version);
+            }
+            GroupMessage::Close { group } => {
+                self.group_closed(from, *group);
+                self.open_closed(from, *group);
+            }
+            GroupMessage::Enter { channel, tunnel, by } => self.open_entered(from, *channel, *tunnel, by),
+            GroupMessage::Exit { group, tunnel } => self.open_exited(from, *group, *tunnel),
+            GroupMessage::Present { group, members } => self.open_present(*group, members),
+            GroupMessage::Gone { group, device } => self.open_gone(*group, *device),
             GroupMessage::Open { group, roster } => self.open_group(*group, roster),
             GroupMessage::Grown {
                 group,
@@ -150,11 +172,7 @@ impl Shard {
     /// The home has read the roster for somebody here. One that is too large for this shard is sent back at once; its
     /// `Answer` finds the group closed.
     fn open_group(&mut self, group: GroupKey, roster: &GroupRoster) {
-        let room = self.config.limits.group_members;
-        if self.groups.members + roster.members.len() > room {
-            self.close_unneeded();
-        }
-        if self.groups.members + roster.members.len() > room {
+        if !self.room_for(roster.members.len()) {
             self.tell_group(group.home(self.config.shards), GroupMessage::Close { group });
             return;
         }
@@ -169,9 +187,22 @@ impl Shard {
         local.sort_unstable_by_key(|(key, _)| *key);
         local.dedup_by_key(|(key, _)| *key);
         let keys = local.iter().map(|(key, _)| *key).collect();
+        self.open_here(group, SharedRoute::new(group, keys, foreign, roster.relay), &local);
+    }
+
+    /// Whether so many members more may be known here.
+    pub(crate) fn room_for(&mut self, members: usize) -> bool {
+        let room = self.config.limits.group_members;
+        if self.groups.members + members > room {
+            self.close_unneeded();
+        }
+        self.groups.members + members <= room
+    }
+
+    fn open_here(&mut self, group: GroupKey, route: SharedRoute, local: &[(DeviceKey, DeviceId)]) {
         self.counters.groups_opened += 1;
-        let slot = self.groups.insert(SharedRoute::new(group, keys, foreign, roster.relay));
-        self.name(&local, Namer::Group(slot));
+        let slot = self.groups.insert(route);
+        self.name(local, Namer::Group(slot));
         if let Some(interest) = self.groups.interest.get_mut(&group) {
             interest.slot = Some(slot);
         }
@@ -232,9 +263,14 @@ impl Shard {
         }
     }
 
-    /// A route to a group is given up.
-    pub(crate) fn let_go_of_slot(&mut self, slot: GroupSlot) {
-        self.let_go(self.groups.get(slot).group);
+    /// A session's route to a group is given up.
+    pub(crate) fn let_go_of_slot(&mut self, slot: GroupSlot, tunnel: TunnelId) {
+        let route = self.groups.get(slot);
+        let (group, open) = (route.group, route.open);
+        if open {
+            self.exit_open(group, tunnel);
+        }
+        self.let_go(group);
     }
 
     /// The time may have come to close a group that nobody has needed for a while.

@@ -1,7 +1,8 @@
 //! The route that all speakers of one group on one shard share: its roster, and the plan of its frames.
 //!
 //! Invariant (order, see `route`): the plan counts its *ways*: a speaker that has frames outstanding goes on only by the
-//! way which they have taken. A new member is no new way: no frame for it is on its way.
+//! way which they have taken. A new member is no new way: no frame for it is on its way. One that goes is, since it may come
+//! back.
 
 use commucat_proto::DeviceId;
 
@@ -16,11 +17,15 @@ pub(crate) struct SharedRoute {
     members: Vec<DeviceKey>,
     /// Members in other domains.
     foreign: Vec<DeviceId>,
+    /// It is that of an open channel.
+    pub(super) open: bool,
     /// Addresses are private in this group.
     pub(crate) relay: bool,
     plan: Plan,
     /// Plans so far in which somebody's way was another than before.
     way: u32,
+    /// Counts the plans.
+    edition: u32,
     /// A member has moved since the plan was made.
     moved: bool,
     /// A member has been added since.
@@ -35,11 +40,21 @@ impl SharedRoute {
             group,
             members,
             foreign,
+            open: false,
             relay,
             plan: Plan::new(),
             way: 0,
+            edition: 0,
             moved: true,
             grown: false,
+        }
+    }
+
+    /// That of an open channel with these devices in it.
+    pub(super) fn of_open_channel(group: GroupKey, members: Vec<DeviceKey>) -> Self {
+        Self {
+            open: true,
+            ..Self::new(group, members, Vec::new(), false)
         }
     }
 
@@ -70,6 +85,16 @@ impl SharedRoute {
         true
     }
 
+    /// One local member less; false when it was none.
+    pub(super) fn remove(&mut self, key: DeviceKey) -> bool {
+        let Ok(place) = self.members.binary_search(&key) else {
+            return false;
+        };
+        self.members.remove(place);
+        self.moved = true;
+        true
+    }
+
     /// One more member in another domain; false when it was one already.
     pub(super) fn add_foreign(&mut self, device: &DeviceId) -> bool {
         let Err(place) = self.foreign.binary_search(device) else {
@@ -87,6 +112,11 @@ impl SharedRoute {
         &mut self.plan
     }
 
+    /// Which plan it is, unless the next frame makes another one.
+    pub(crate) fn edition(&self) -> Option<u32> {
+        (!self.moved && !self.grown).then_some(self.edition)
+    }
+
     /// Whether the next frame of a speaker whose latest one went by `way` takes another one.
     pub(crate) fn is_elsewhere(&self, way: Option<u32>) -> bool {
         self.moved || way != Some(self.way)
@@ -100,6 +130,7 @@ impl SharedRoute {
         if self.moved || self.grown {
             self.plan = plan_of_many(&self.members, directory, cores);
             self.way = self.way.wrapping_add(u32::from(self.moved));
+            self.edition = self.edition.wrapping_add(1);
             (self.moved, self.grown) = (false, false);
         }
         *way = Some(self.way);
@@ -173,6 +204,24 @@ mod tests {
         let mut keys: Vec<DeviceKey> = members.map(|target| target.key).collect();
         keys.sort_unstable();
         assert_eq!(keys, [key(1), key(2), key(4)]);
+    }
+
+    #[test]
+    fn a_member_that_goes_and_comes_back_is_another_way() {
+        let mut directory = Directory::new();
+        let mut route = group(&[1, 2], &mut directory);
+        let (mut busy, mut idle) = (None, None);
+        assert!(route.ready(&mut busy, false, &directory, CORES));
+        assert!(route.remove(key(2)) && !route.remove(key(2)));
+        assert!(route.ready(&mut idle, false, &directory, CORES));
+        let left: usize = recipients(&mut route).iter().map(|(_, targets)| targets.len()).sum();
+        assert_eq!(left, 1);
+        assert!(route.add(key(2)));
+        assert!(
+            !route.ready(&mut busy, true, &directory, CORES),
+            "a frame for the member that went may be on its way"
+        );
+        assert!(route.ready(&mut idle, true, &directory, CORES));
     }
 
     #[test]

@@ -14,6 +14,7 @@
 mod inbox;
 mod published;
 mod seat;
+mod speaking;
 
 use std::collections::VecDeque;
 
@@ -25,6 +26,7 @@ use crate::keys::KeyMap;
 use crate::mesh::message::{DeviceKey, Epoch, Receipt, ShardId, TunnelId};
 use crate::outbox::Opaque;
 use published::{Published, Rounds};
+use speaking::Speaking;
 
 /// A session that holds, or asks for, a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +125,8 @@ pub(crate) struct Home {
     replay: Replay,
     /// What the store is told of it; nothing before its first session.
     published: Option<Box<Published>>,
+    /// Where its session speaks openly.
+    speaking: Option<Box<Speaking>>,
 }
 
 /// Shards a process can have: the width of `Home::subscribers`.
@@ -132,6 +136,7 @@ pub(crate) const MAX_SHARDS: u16 = 128;
 pub(crate) struct Homes {
     map: KeyMap<Home>,
     epochs: u64,
+    questions: u64,
     rounds: Rounds,
 }
 
@@ -151,6 +156,7 @@ impl Homes {
             inbox: Inbox::default(),
             replay: Replay::default(),
             published: None,
+            speaking: None,
         })
     }
 
@@ -164,6 +170,11 @@ impl Homes {
     fn next_epoch(&mut self) -> Epoch {
         self.epochs += 1;
         Epoch(self.epochs)
+    }
+
+    fn next_question(&mut self) -> u64 {
+        self.questions += 1;
+        self.questions
     }
 }
 

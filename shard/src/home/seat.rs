@@ -20,6 +20,7 @@ impl Shard {
         home.subscribers |= 1 << from.0;
         let at = home.known_at();
         self.mesh.push(from, Message::Located { device: key, at });
+        self.home_asks_new(key, from);
     }
 
     pub(crate) fn home_unsubscribe(&mut self, from: ShardId, key: DeviceKey) {

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use commucat_proto::control::Role;
-use commucat_proto::{DeviceId, GroupId};
+use commucat_proto::{ChannelId, DeviceId, GroupId};
 use commucat_storage::api::GroupRoster;
 
-use super::message::{GroupKey, TunnelId};
+use super::message::{DeviceKey, GroupKey, TunnelId};
 
 /// What a session wants of a group.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub enum Denial {
     NotAMember,
     /// The asker's role does not allow it; or, for those who are not members, anything.
     NotAllowed,
-    /// The group has as many members as it may have.
+    /// The group, or the open channel, has as many members as it may have.
     Full,
     /// The asker has as many groups as it may have.
     TooMany,
@@ -85,6 +85,37 @@ pub enum GroupMessage {
         group: GroupKey,
         /// Echoed.
         version: u64,
+    },
+    /// To the home of an open channel: a session wants to be in it, and waits for `Answer`.
+    Enter {
+        /// Of which number.
+        channel: ChannelId,
+        /// The session on the sending shard.
+        tunnel: TunnelId,
+        /// Its device.
+        by: DeviceId,
+    },
+    /// To the home of an open channel: a session is, or will be, in it no more.
+    Exit {
+        /// Which open channel.
+        group: GroupKey,
+        /// The session on the sending shard.
+        tunnel: TunnelId,
+    },
+    /// From the home of an open channel, when a shard comes to need it: who is in it. `Grown` and `Gone` follow until
+    /// `Close`.
+    Present {
+        /// Which open channel.
+        group: GroupKey,
+        /// Everybody.
+        members: Arc<[DeviceId]>,
+    },
+    /// From the home of an open channel: this device is not in it any more.
+    Gone {
+        /// Which open channel.
+        group: GroupKey,
+        /// Who.
+        device: DeviceKey,
     },
     /// To the home: no session of the sending shard has joined the group any more, and none asks to.
     Close {

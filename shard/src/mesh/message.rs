@@ -15,6 +15,7 @@ use commucat_storage::api::{RowId, StoreError, Wall};
 use super::call::CallMessage;
 
 use super::group::GroupMessage;
+use super::naming::NamingMessage;
 
 /// Index of a shard, below the number of shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -357,6 +358,8 @@ pub enum Message {
     Group(Box<GroupMessage>),
     /// Of calls.
     Call(Box<CallMessage>),
+    /// Of speakers of open channels and those who name them.
+    Naming(Box<NamingMessage>),
 }
 
 /// One turn's messages to one shard, with the bytes of their small payloads.

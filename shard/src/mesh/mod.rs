@@ -6,6 +6,7 @@ pub mod doorbell;
 pub mod group;
 pub mod lanes;
 pub mod message;
+pub mod naming;
 pub(crate) mod outgoing;
 
 /// What the doorbell is made of: here the machine's, in its model test loom's.

@@ -10,9 +10,10 @@ use commucat_storage::api::GroupRoster;
 
 use crate::Shard;
 use crate::group::GroupSlot;
+use crate::group::named::Named;
 use crate::keys::group_key;
 use crate::mesh::group::{Ask, Denial};
-use crate::mesh::message::{GroupKey, Refusal};
+use crate::mesh::message::{GroupKey, Refusal, TunnelId};
 use crate::route::Route;
 use crate::session::ready::Ready;
 use crate::session::roster::local_name;
@@ -23,14 +24,28 @@ use crate::tunnel::{Stall, Tunnel};
 #[derive(Debug)]
 pub(crate) struct Asking {
     pub(crate) group: GroupKey,
-    name: GroupId,
-    want: Want,
+    pub(crate) about: About,
     pub(crate) answer: Option<Result<(), Denial>>,
+}
+
+/// What the frame is about.
+#[derive(Debug)]
+pub(crate) enum About {
+    /// A group.
+    Group { name: GroupId, want: Want },
+    /// The open channel of its number.
+    Open {
+        relay: bool,
+        /// Who else will hear the session.
+        named: Box<Named>,
+        /// Those who may name it are being asked.
+        asked: bool,
+    },
 }
 
 /// What happens when the answer is good.
 #[derive(Debug)]
-enum Want {
+pub(crate) enum Want {
     Join { relay: bool },
     Create { relay: bool },
     Invite { device: DeviceId },
@@ -53,7 +68,7 @@ impl Shard {
             return self.deny(tunnel, Denial::NotAMember, &group);
         }
         self.groups.hold(key);
-        self.enter(tunnel, frame.channel, slot, join.relay);
+        self.enter(tunnel, frame.channel, slot, None, join.relay);
         self.acknowledge(tunnel, frame.channel, frame.sequence);
         self.announce_join(tunnel, frame.channel);
         Next::Go
@@ -110,11 +125,21 @@ impl Shard {
         let State::Ready(ready) = &mut tunnel.state else {
             return None;
         };
-        let Some(answer) = ready.asking.as_ref()?.answer else {
+        let asking = ready.asking.as_ref()?;
+        let Some(answer) = asking.answer else {
             return Some(Next::Wait(Stall::Group));
         };
-        let asking = *ready.asking.take()?;
-        Some(self.go_on_asked(tunnel, frame, asking, answer))
+        if let About::Open { asked, .. } = asking.about
+            && answer.is_ok()
+            && (!asked || ready.questions.as_mut().is_some_and(|questions| questions.wait()))
+        {
+            return Some(Next::Wait(Stall::Group));
+        }
+        let Asking { group, about, .. } = *ready.asking.take()?;
+        Some(match about {
+            About::Group { name, want } => self.go_on_asked(tunnel, frame, (group, name, want), answer),
+            About::Open { relay, named, .. } => self.go_on_open(tunnel, frame, (group, relay, named), answer),
+        })
     }
 
     fn ask_home(&mut self, tunnel: &mut Tunnel, name: GroupId, want: Want, ask: Ask) -> Next {
@@ -125,8 +150,10 @@ impl Shard {
         let by = ready.device.clone();
         ready.asking = Some(Box::new(Asking {
             group,
-            name: name.clone(),
-            want,
+            about: About::Group {
+                name: name.clone(),
+                want,
+            },
             answer: None,
         }));
         self.ask_group((group, name), tunnel.id, by, ask);
@@ -138,10 +165,9 @@ impl Shard {
         &mut self,
         tunnel: &mut Tunnel,
         frame: Frame<'_>,
-        asking: Asking,
+        (group, name, want): (GroupKey, GroupId, Want),
         answer: Result<(), Denial>,
     ) -> Next {
-        let Asking { group, name, want, .. } = asking;
         let ack = Ack::of(frame.sequence);
         let ack = match (want, answer) {
             (Want::Invite { device }, Ok(())) => Ack {
@@ -193,21 +219,29 @@ impl Shard {
             let detail = "this core holds as many group members as it may";
             return self.fail(tunnel, Title::ServiceUnavailable, detail);
         };
-        self.enter(tunnel, channel, slot, relay);
+        self.enter(tunnel, channel, slot, None, relay);
         self.acknowledge_more(tunnel, channel, ack);
         self.announce_join(tunnel, channel);
         Next::Go
     }
 
     /// The session's frames on the channel go to the group from now on.
-    fn enter(&mut self, tunnel: &mut Tunnel, channel: ChannelId, slot: GroupSlot, relay: bool) {
+    pub(crate) fn enter(
+        &mut self,
+        tunnel: &mut Tunnel,
+        channel: ChannelId,
+        slot: GroupSlot,
+        named: Option<Box<Named>>,
+        relay: bool,
+    ) {
         let relay = relay || self.groups.get(slot).relay;
         let State::Ready(ready) = &mut tunnel.state else { return };
         ready.left.retain(|left| *left != channel);
-        let replaced = ready.routes.insert(channel, Route::to_group(slot, relay));
+        let replaced = ready.routes.insert(channel, Route::to_group(slot, named, relay));
         ready.members -= replaced.as_ref().map_or(0, |route| route.own_members().len());
+        let key = ready.key;
         if let Some(replaced) = replaced {
-            self.drop_route(tunnel.id, channel, &replaced);
+            self.drop_route(key, tunnel.id, channel, &replaced);
         }
     }
 
@@ -248,7 +282,13 @@ impl Shard {
     }
 
     /// What the session still held of a group when it ended. An answer that is on its way lets go of what it is for.
-    pub(crate) fn forget_asking(&mut self, ready: &Ready) {
+    pub(crate) fn forget_asking(&mut self, id: TunnelId, ready: &Ready) {
+        if let Some(asking) = &ready.asking
+            && let About::Open { named, .. } = &asking.about
+        {
+            self.exit_open(asking.group, id);
+            self.forget_named(id, named);
+        }
         if let Some(asking) = &ready.asking
             && asking.answer.is_some()
         {

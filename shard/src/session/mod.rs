@@ -15,6 +15,8 @@ pub(crate) mod group;
 pub(crate) mod hello;
 #[cfg(test)]
 mod last_number;
+pub(crate) mod naming;
+mod open;
 pub(crate) mod pending;
 pub(crate) mod proof;
 pub(crate) mod ready;

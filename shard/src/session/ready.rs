@@ -22,6 +22,7 @@ use crate::route::{Cores, Leg, Plan, Route};
 use crate::session::agreed::Agreed;
 use crate::session::calls::SessionCalls;
 use crate::session::group::Asking;
+use crate::session::naming::Questions;
 use crate::session::pending::{Pending, Unacked};
 use crate::session::{Next, State};
 use crate::tunnel::{Stall, Tunnel};
@@ -53,6 +54,8 @@ pub(crate) struct Ready {
     pub(crate) agreed: Agreed,
     /// What it has asked of a group's home.
     pub(crate) asking: Option<Box<Asking>>,
+    /// Once it has spoken openly: what is asked of who names it.
+    pub(crate) questions: Option<Box<Questions>>,
 }
 
 impl Ready {
@@ -71,6 +74,7 @@ impl Ready {
             presence: Text::cut(ONLINE),
             agreed: Agreed::default(),
             asking: None,
+            questions: None,
         }
     }
 }
@@ -172,6 +176,9 @@ impl Shard {
         if route.is_dirty(&self.groups) && ready.calls.as_ref().is_some_and(|calls| calls.under_way(None)) {
             return Next::Wait(Stall::Route);
         }
+        if route.named().is_some() && ready.questions.as_mut().is_some_and(|questions| questions.wait()) {
+            return Next::Wait(Stall::Route);
+        }
         let cores = Cores {
             own: self.config.id,
             count: self.config.shards,
@@ -180,7 +187,7 @@ impl Shard {
             return Next::Wait(Stall::Route);
         }
         if frame.payload.len() > MAX_RELAYED_PAYLOAD {
-            let refused = self.all_too_large(route.members(&self.groups), ready.key);
+            let refused = self.all_too_large(route.recipients(&self.groups), ready.key);
             self.acknowledge_with(tunnel, frame.channel, frame.sequence, refused);
             return Next::Go;
         }
@@ -198,8 +205,13 @@ impl Shard {
             foreign.iter().map(unreached).collect()
         };
         let plan = std::mem::take(route.plan_mut(&mut self.groups));
-        let unsettled = self.spread(receipt, frame, &plan, sender, KEEP);
+        let mut unsettled = self.spread(receipt, frame, &plan, sender, KEEP);
         *route.plan_mut(&mut self.groups) = plan;
+        if let Some(named) = route.named_mut().filter(|named| !named.is_empty()) {
+            let plan = std::mem::take(named.plan_mut());
+            unsettled += self.spread(receipt, frame, &plan, None, KEEP);
+            *named.plan_mut() = plan;
+        }
         if unsettled > 0 {
             route.outstanding += 1;
             let cost = (frame.payload.len() + RECIPIENT) * unsettled as usize;
@@ -336,9 +348,13 @@ impl Shard {
         self.tunnels.put(tunnel);
     }
 
-    pub(crate) fn all_too_large(&self, members: &[DeviceKey], sender: DeviceKey) -> Vec<(DeviceId, Refusal)> {
-        let others = members.iter().filter(|key| **key != sender);
-        let known = others.filter_map(|key| self.directory.get(*key));
+    pub(crate) fn all_too_large(
+        &self,
+        recipients: impl Iterator<Item = DeviceKey>,
+        sender: DeviceKey,
+    ) -> Vec<(DeviceId, Refusal)> {
+        let others = recipients.filter(|key| *key != sender);
+        let known = others.filter_map(|key| self.directory.get(key));
         known.map(|peer| (peer.device.clone(), Refusal::TooLarge)).collect()
     }
 
@@ -411,9 +427,12 @@ impl Shard {
     /// The routes of a session that has ended.
     pub(crate) fn forget_routes(&mut self, id: crate::mesh::message::TunnelId, ready: Ready) {
         self.free_inflight(ready.pending.cost());
-        self.forget_asking(&ready);
+        self.forget_asking(id, &ready);
+        if ready.questions.is_some() {
+            self.falls_silent(ready.key, None);
+        }
         for (channel, route) in ready.routes {
-            self.drop_route(id, channel, &route);
+            self.release_route(id, channel, &route);
         }
     }
 }

@@ -53,11 +53,7 @@ impl Shard {
         }
         let roster = sort_out(&join.members, &ready.device, &self.config.domain, &self.config.hash_key);
         if roster.local.is_empty() && roster.foreign.is_empty() {
-            return self.fail(
-                tunnel,
-                Title::NotJoined,
-                "open channels are not served: name at least one other member",
-            );
+            return self.join_open(tunnel, frame, join.relay);
         }
         let local: SmallVec<[DeviceKey; 1]> = roster.local.iter().map(|(key, _)| *key).collect();
         ready.members = ready.members - freed + local.len();
@@ -66,10 +62,13 @@ impl Shard {
         let replaced = ready
             .routes
             .insert(channel, Route::to_members(local, roster.foreign, join.relay));
+        let (key, device) = (ready.key, ready.device.clone());
         self.name(&roster.local, Namer::Route(tunnel.id, channel));
         if let Some(replaced) = replaced {
-            self.drop_route(tunnel.id, channel, &replaced);
+            self.drop_route(key, tunnel.id, channel, &replaced);
         }
+        let members = roster.local.iter().map(|(key, _)| *key);
+        self.names_speakers(tunnel.id, &device, channel, members);
         self.acknowledge(tunnel, channel, frame.sequence);
         self.announce_join(tunnel, channel);
         Next::Go
@@ -114,17 +113,32 @@ impl Shard {
         self.counters.dropped[Drop::Left as usize] += left as u64;
         if let Some(route) = ready.routes.remove(&channel) {
             ready.members -= route.own_members().len();
-            self.drop_route(tunnel.id, channel, &route);
+            let key = ready.key;
+            self.drop_route(key, tunnel.id, channel, &route);
         }
         self.acknowledge(tunnel, channel, frame.sequence);
         Next::Go
     }
 
+    /// A route of a session that goes on is over.
+    pub(crate) fn drop_route(&mut self, key: DeviceKey, id: TunnelId, channel: ChannelId, route: &Route) {
+        if route.named().is_some() {
+            self.falls_silent(key, Some(channel));
+        }
+        self.release_route(id, channel, route);
+    }
+
     /// A route is over: whom it names is nobody's business any more, or a little less.
-    pub(crate) fn drop_route(&mut self, id: TunnelId, channel: ChannelId, route: &Route) {
+    pub(crate) fn release_route(&mut self, id: TunnelId, channel: ChannelId, route: &Route) {
+        if let Some(named) = route.named() {
+            self.forget_named(id, named);
+        }
         match route.group() {
-            Some(slot) => self.let_go_of_slot(slot),
-            None => self.unname(route.own_members(), Namer::Route(id, channel)),
+            Some(slot) => self.let_go_of_slot(slot, id),
+            None => {
+                self.unnames_speakers(id, channel, route.own_members());
+                self.unname(route.own_members(), Namer::Route(id, channel));
+            }
         }
     }
 

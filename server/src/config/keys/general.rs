@@ -101,6 +101,13 @@ pub(super) static KEYS: &[Key] = &[
         policy.max_auto_devices_per_user,
         "Devices a profile may gain without a pairing code; its founder counts."
     ),
+    key!(
+        "open_channels",
+        Kind::Switch,
+        Switch,
+        policy.open_channels,
+        "Whether a JOIN that names nobody joins the open channel of its number."
+    ),
     time!(
         "session_ttl",
         SECOND,

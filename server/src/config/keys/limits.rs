@@ -134,6 +134,14 @@ pub(super) static KEYS: &[Key] = &[
         "Members over all direct channels of one session."
     ),
     number!(
+        "limits.open_roster",
+        Count,
+        1,
+        65_536,
+        limits.open_roster,
+        "Devices in one open channel; and as many more may hear one speaker there because their rosters name it."
+    ),
+    number!(
         "limits.group_roster",
         Count,
         1,

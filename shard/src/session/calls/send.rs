@@ -82,7 +82,7 @@ impl Shard {
             None => Arc::clone(&entry.said),
         };
         if frame.payload.len() > commucat_proto::limits::MAX_RELAYED_PAYLOAD {
-            let refused = self.all_too_large(entry.route.own_members(), ready.key);
+            let refused = self.all_too_large(entry.route.own_members().iter().copied(), ready.key);
             self.acknowledge_call_with(tunnel, frame.channel, frame.sequence, &said, refused);
             return Next::Go;
         }
