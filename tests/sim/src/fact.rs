@@ -56,6 +56,19 @@ pub(crate) enum Fact<'a> {
     },
     /// The frame that is about to be said goes to a group: to its roster, and to whoever else may be in it.
     Addressed { key: FrameKey, group: u16 },
+    /// A client asked to be in the open channel of this number: from now on its device may be.
+    Opened { device: DeviceNo, channel: u32 },
+    /// A client asked for a roster of these: what they say openly on this number may be for it from now on.
+    Naming {
+        device: DeviceNo,
+        channel: u32,
+        speakers: &'a [DeviceNo],
+    },
+    /// The frame that is about to be said goes to an open channel, where these certainly are, and maybe others.
+    Openly {
+        key: FrameKey,
+        sessions: &'a [(DeviceNo, SessionNo)],
+    },
     /// A client asked for these to be in a group: from now on they may be.
     Gathering { group: u16, devices: &'a [DeviceNo] },
     /// A client asked to speak in a group that nobody has asked it into.
@@ -95,6 +108,8 @@ pub(crate) enum Fact<'a> {
         channel: u32,
         sequence: u32,
     },
+    /// A client ends its side, or somebody writes bytes of its own there: which channels it is in is not certain any more.
+    Wavers { session: SessionNo },
     /// A client gave a LEAVE to its connection.
     Left {
         session: SessionNo,
@@ -123,6 +138,8 @@ pub(crate) enum Fact<'a> {
     Revoked { device: DeviceNo },
     /// The relay died.
     Crashed,
+    /// The relay is asked to end: each session may be over from now on.
+    Stopping,
     /// The relay was asked to end, and has ended: it had flushed or stored what it owed.
     Stopped,
     /// Faults have stopped, and everything has come to rest.

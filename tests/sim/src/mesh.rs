@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use commucat_shard::mesh::group::GroupMessage;
 use commucat_shard::mesh::message::{Batch, Message, Target, Targets};
+use commucat_shard::mesh::naming::NamingMessage;
 
 use crate::agenda::{Agenda, Event};
 use crate::dice::Dice;
@@ -94,8 +95,10 @@ impl Mesh {
 
     fn sabotage_frames(&mut self, batch: &mut Batch) {
         let Some(sabotage) = self.sabotage else { return };
-        if sabotage == Sabotage::MeshEmptiesInvite {
-            batch.messages.iter_mut().for_each(empty_invite);
+        match sabotage {
+            Sabotage::MeshEmptiesInvite => batch.messages.iter_mut().for_each(empty_invite),
+            Sabotage::MeshForgetsNames => batch.messages.iter_mut().for_each(forget_names),
+            _ => {}
         }
         let frames: Vec<usize> = (0..batch.messages.len())
             .filter(|at| matches!(batch.messages[*at], Message::Deliver { .. }))
@@ -126,6 +129,15 @@ fn empty_invite(message: &mut Message) {
         && let GroupMessage::Grown { members, .. } = message.as_mut()
     {
         *members = std::sync::Arc::new([]);
+    }
+}
+
+/// The answer still comes, and has no names.
+fn forget_names(message: &mut Message) {
+    if let Message::Naming(message) = message
+        && let NamingMessage::Names { names, .. } = message.as_mut()
+    {
+        names.clear();
     }
 }
 

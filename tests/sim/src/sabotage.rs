@@ -14,6 +14,8 @@ pub enum Sabotage {
     MeshMisdelivers,
     /// A shard confirms new members of a group that it has not been told of.
     MeshEmptiesInvite,
+    /// A shard does not hear who names a speaker of an open channel.
+    MeshForgetsNames,
     /// The store forgets a row that it has acknowledged.
     StoreLosesRow,
     /// The store says "durable" without writing.
@@ -28,12 +30,13 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::MeshDropsFrame,
         Self::MeshReorders,
         Self::MeshRepeatsFrame,
         Self::MeshMisdelivers,
         Self::MeshEmptiesInvite,
+        Self::MeshForgetsNames,
         Self::StoreLosesRow,
         Self::StoreAnswersEarly,
         Self::RingLosesByte,

@@ -35,6 +35,8 @@ impl Tally {
             ("calls ended for somebody gone", counters.calls_failed),
             ("senders stalled", counters.stalls),
             ("groups opened", counters.groups_opened),
+            ("open channels entered", counters.open_joins),
+            ("speakers of open channels named", counters.open_named),
             ("members added to open groups", counters.members_added),
             ("groups denied", counters.groups_denied),
         ];

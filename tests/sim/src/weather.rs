@@ -77,6 +77,8 @@ pub(crate) struct Weather {
     pub(crate) burst: u64,
     /// How much of what people do is about groups; talking is 80.
     pub(crate) gather: u32,
+    /// A JOIN names nobody, per JOIN.
+    pub(crate) openly: Rate,
     /// Longest pause before a person connects again.
     pub(crate) away_us: u64,
     /// Largest ordinary payload.
@@ -204,6 +206,7 @@ impl Weather {
             think_us: *dice.pick(&[100, 5_000, 100_000]),
             burst: *dice.pick(&[1, 4, 30]),
             gather: *dice.pick(&[2, 8, 40]),
+            openly: Rate(*dice.pick(&[0, 200_000, 700_000])),
             away_us: *dice.pick(&[1_000, 200_000, 10_000_000]),
             payload: *dice.pick(&[40, 300, 3_000]),
             huge: sometimes(dice, 20_000),

@@ -55,6 +55,14 @@ pub(crate) struct Kept {
     /// Sessions whose clients acknowledge, and what they were given.
     acknowledging: BTreeSet<SessionNo>,
     numbers: BTreeMap<(SessionNo, u32), FrameKey>,
+    /// What is owed to a session for being in an open channel, or for naming its speaker. What is not acknowledged yet
+    /// when that ends is owed no more.
+    open: BTreeMap<(SessionNo, u32), Vec<FrameKey>>,
+    /// Of those to whom the next frame goes for that reason, the ones whose session may be over and who do not know yet.
+    gone: BTreeSet<DeviceNo>,
+    /// Sessions that the relay, or the client, has begun to end.
+    ending: BTreeSet<SessionNo>,
+    stopping: bool,
     /// Devices that are, or may be, revoked: nothing is kept for them.
     revoked: BTreeSet<DeviceNo>,
 }
@@ -127,6 +135,42 @@ impl Kept {
         ))
     }
 
+    /// The session is, or may be, in the open channels of these numbers no more: nothing is owed to it for being there.
+    fn not_open(&mut self, session: SessionNo, channel: Option<u32>, known: &Known) {
+        let device = known.device(session);
+        let numbers = channel.map_or(0..=u32::MAX, |channel| channel..=channel);
+        let range = (session, *numbers.start())..=(session, *numbers.end());
+        let keys: Vec<FrameKey> = self
+            .open
+            .range_mut(range)
+            .flat_map(|(_, keys)| std::mem::take(keys))
+            .collect();
+        for key in keys {
+            if let Some(sent) = self.sent.get_mut(&key).filter(|sent| !sent.acked) {
+                sent.roster.retain(|owed| *owed != device);
+            }
+        }
+    }
+
+    /// The session is, or may be, about to end.
+    fn ends(&mut self, session: SessionNo, known: &Known) {
+        self.ending.insert(session);
+        self.not_open(session, None, known);
+    }
+
+    /// A new session of the device may take the place of any other, even if it is over itself before that one knows.
+    fn replaced(&mut self, device: DeviceNo, known: &Known) {
+        let sessions: Vec<SessionNo> = self
+            .live
+            .iter()
+            .filter(|(_, live)| live.device == device)
+            .map(|(no, _)| *no)
+            .collect();
+        for session in sessions {
+            self.ends(session, known);
+        }
+    }
+
     /// Every connection is over.
     fn all_over(&mut self, at: u64) {
         for live in self.live.values_mut() {
@@ -160,6 +204,7 @@ impl Kept {
                         },
                     );
                 }
+                Body::Error { .. } => self.ends(*session, known),
                 Body::Ack { number, rejected, .. } if !known.hostile(*session) => {
                     self.acked(*session, *number, rejected)?;
                 }
@@ -192,6 +237,7 @@ impl Kept {
                 if let Some(live) = self.live.get_mut(session) {
                     live.closed = Some(known.at);
                 }
+                self.ends(*session, known);
             }
             _ => {}
         }
@@ -243,23 +289,45 @@ impl Checker for Kept {
                     // An answer or an end may have crossed the end of its call, and is for nobody then.
                     roster: match kind {
                         FrameType::CallAnswer | FrameType::CallEnd => Vec::new(),
-                        _ => roster.to_vec(),
+                        _ => roster.iter().copied().filter(|it| !self.gone.contains(it)).collect(),
                     },
                     acked: false,
                     rejected: BTreeSet::new(),
                     fates: BTreeMap::new(),
                 };
                 self.sent.insert(*key, sent);
+                self.gone.clear();
                 self.by_sequence.insert((key.session, *sequence), *key);
             }
+            Fact::Openly { key, sessions } => {
+                self.gone.clear();
+                for (device, session) in *sessions {
+                    if self.stopping || self.ending.contains(session) {
+                        self.gone.insert(*device);
+                    }
+                    self.open.entry((*session, key.channel)).or_default().push(*key);
+                }
+            }
+            Fact::Joined { session, channel, .. } | Fact::Left { session, channel, .. } => {
+                self.not_open(*session, Some(*channel), known);
+            }
+            Fact::Wavers { session } => self.ends(*session, known),
+            Fact::Stopping => {
+                self.stopping = true;
+                let sessions: Vec<SessionNo> = self.live.keys().copied().collect();
+                sessions.into_iter().for_each(|session| self.ends(session, known));
+            }
+            Fact::Dialled { device, .. } => self.replaced(*device, known),
             Fact::Revoking { device } => {
                 self.revoked.insert(*device);
             }
             Fact::Crashed => {
+                self.stopping = false;
                 self.all_over(known.at);
                 self.crashed();
             }
             Fact::Stopped => {
+                self.stopping = false;
                 self.all_over(known.at);
                 self.nothing_owed()?;
             }

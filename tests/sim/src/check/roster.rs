@@ -1,8 +1,9 @@
 //! Nobody outside a sender's roster, as it was when the frame was sent, ever gets the frame, live or into an inbox; and
 //! what arrives is what was sent: type, channel, every byte. A group's roster is whoever somebody had asked into it when
-//! the frame was acknowledged; and nobody else is let in.
+//! the frame was acknowledged; and nobody else is let in. In an open channel is whoever had asked to be by then; and what
+//! is said there is also for whoever had asked for a roster that names the speaker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Checker, Known, Violation};
 use crate::fact::{Body, Fact, WireFrame};
@@ -17,7 +18,14 @@ pub(crate) struct Roster {
     groups: BTreeMap<FrameKey, u16>,
     /// Whom somebody has asked into a group, and when.
     asked: BTreeMap<(u16, DeviceNo), u64>,
-    /// Frames to groups that are not acknowledged, by session and sequence.
+    /// Frames to open channels.
+    openly: BTreeSet<FrameKey>,
+    /// Who has asked to be in the open channel of a number, and when.
+    opened: BTreeMap<(u32, DeviceNo), u64>,
+    /// Who has asked for a roster on a number that names a speaker, and when.
+    names: BTreeMap<(u32, DeviceNo, DeviceNo), u64>,
+    hostile: BTreeSet<DeviceNo>,
+    /// Frames to groups and open channels that are not acknowledged, by session and sequence.
     unacked: BTreeMap<(SessionNo, u32), FrameKey>,
     acked: BTreeMap<FrameKey, u64>,
     /// JOINs of strangers.
@@ -44,8 +52,16 @@ impl Roster {
         Err(Violation::new("roster", text))
     }
 
-    /// Whether the device may be in the group that the frame went to.
+    /// Whether the device may be in the group, or the open channel, that the frame went to.
     fn may_be_in(&self, device: DeviceNo, key: FrameKey, known: &Known) -> bool {
+        if self.openly.contains(&key) {
+            let speaker = known.device(key.session);
+            let opened = self.opened.get(&(key.channel, device));
+            let names = self.names.get(&(key.channel, device, speaker));
+            let by = self.acked.get(&key).copied().unwrap_or(u64::MAX);
+            let may = opened.into_iter().chain(names).any(|at| *at < by);
+            return device != speaker && (may || self.hostile.contains(&device));
+        }
         let asked = self
             .groups
             .get(&key)
@@ -60,10 +76,13 @@ impl Roster {
         }
         let device = known.device(session);
         match self.trespasses.remove(&(session, number)) {
-            Some(group) if !self.asked.contains_key(&(group, device)) => Err(Violation::new(
-                "roster",
-                format!("{device} was let into group {group}, and nobody had asked it"),
-            )),
+            // What of a hostile person is acknowledged, it alone knows.
+            Some(group) if !known.hostile(session) && !self.asked.contains_key(&(group, device)) => {
+                Err(Violation::new(
+                    "roster",
+                    format!("{device} was let into group {group}, and nobody had asked it"),
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -97,12 +116,33 @@ impl Roster {
 impl Checker for Roster {
     fn hear(&mut self, fact: &Fact<'_>, known: &Known) -> Result<(), Violation> {
         match fact {
-            Fact::Dialled { hostile: true, .. } => self.hostile_seen = true,
+            Fact::Dialled {
+                hostile: true, device, ..
+            } => {
+                self.hostile_seen = true;
+                self.hostile.insert(*device);
+            }
+            Fact::Opened { device, channel } => {
+                self.opened.entry((*channel, *device)).or_insert(known.at);
+            }
+            Fact::Naming {
+                device,
+                channel,
+                speakers,
+            } => {
+                for speaker in *speakers {
+                    let names = self.names.entry((*channel, *device, *speaker));
+                    names.or_insert(known.at);
+                }
+            }
+            Fact::Openly { key, .. } => {
+                self.openly.insert(*key);
+            }
             Fact::Said {
                 key, roster, sequence, ..
             } => {
                 self.rosters.insert(*key, roster.to_vec());
-                if self.groups.contains_key(key) {
+                if self.groups.contains_key(key) || self.openly.contains(key) {
                     self.unacked.insert((key.session, *sequence), *key);
                 }
             }

@@ -1,5 +1,7 @@
 //! Each checker, told a short story in which its promise is broken.
 
+mod open;
+
 use commucat_proto::FrameType;
 use commucat_shard::counters::Gauges;
 

@@ -57,7 +57,7 @@ impl People {
     fn use_session(&mut self, device: DeviceNo, no: SessionNo, ground: &mut Ground) -> Result<(), Violation> {
         if self.person(device).hostile && self.dice.below(4) == 0 {
             self.misbehave(no, ground);
-            return Ok(());
+            return ground.fact(&Fact::Wavers { session: no });
         }
         if self.dice.happens(ground.weather.goodbye) {
             return self.goodbye(no, ground);
@@ -117,7 +117,9 @@ impl People {
             len: payload.len(),
         });
         session.waiting.insert(sequence, kind.name());
-        if let Some(group) = group {
+        if session.channels.get(&channel).is_some_and(|known| known.open.is_some()) {
+            roster = self.speak_openly(key, device, ground)?;
+        } else if let Some(group) = group {
             roster = self.groups.roster(group, device);
             ground.fact(&Fact::Addressed { key, group })?;
         }
@@ -129,14 +131,20 @@ impl People {
         })
     }
 
-    /// A JOIN, new or with another roster; somebody else is always in it.
+    /// A JOIN, new or with another roster; somebody else is always in it. Some do it to answer whom they have heard.
     fn join(&mut self, no: SessionNo, ground: &mut Ground) -> Result<(), Violation> {
         let devices = self.persons.len() as u16;
         let Some(session) = self.sessions.get_mut(&no) else {
             return Ok(());
         };
         let channel = 1 + self.dice.below(u64::from(ground.weather.channels)) as u32;
+        if self.dice.happens(ground.weather.openly) {
+            return self.join_open(no, channel, ground);
+        }
         let own = session.device;
+        if let Some((channel, speaker)) = session.heard.filter(|_| self.dice.happens(ground.weather.openly)) {
+            return self.join_members(no, channel, &[speaker], ground);
+        }
         let mut members: Vec<DeviceNo> = Vec::new();
         let wanted = 1 + self.dice.skewed(u64::from(devices)) as usize;
         while members.iter().filter(|member| **member != own).count() < wanted.min(usize::from(devices) - 1) {
@@ -146,6 +154,16 @@ impl People {
                 members.push(member);
             }
         }
+        self.join_members(no, channel, &members, ground)
+    }
+
+    fn join_members(
+        &mut self,
+        no: SessionNo,
+        channel: u32,
+        members: &[DeviceNo],
+        ground: &mut Ground,
+    ) -> Result<(), Violation> {
         let mut names: Vec<String> = members.iter().map(|member| self.dice_name(*member)).collect();
         if self.dice.below(20) == 0 {
             names.push(format!("device-0@{ELSEWHERE}"));
@@ -158,9 +176,16 @@ impl People {
         };
         session.waiting.insert(sequence, "JOIN");
         let known = session.channels.entry(channel).or_default();
-        known.joined = true;
-        known.group = None;
-        known.roster = members.into_iter().filter(|member| *member != own).collect();
+        known.join();
+        (known.group, known.open) = (None, None);
+        let own = session.device;
+        known.roster = members.iter().copied().filter(|member| *member != own).collect();
+        let speakers = known.roster.clone();
+        ground.fact(&Fact::Naming {
+            device: own,
+            channel,
+            speakers: &speakers,
+        })?;
         ground.fact(&Fact::Joined {
             session: no,
             channel,
@@ -238,6 +263,7 @@ impl People {
         };
         session.finished = true;
         session.client.finish();
+        ground.fact(&Fact::Wavers { session: no })?;
         self.transmit(no, ground);
         if self.dice.below(2) == 0 {
             ground.ring.finish(no, &ground.weather, &mut ground.agenda);

@@ -35,6 +35,8 @@ pub(super) struct Groups([Option<Group>; GROUPS as usize]);
 pub(crate) enum Deed {
     Create(u16),
     Invite(u16, DeviceNo),
+    /// An open channel, for the session itself.
+    Enter(u32),
 }
 
 impl Groups {
@@ -46,13 +48,16 @@ impl Groups {
 
     /// The relay has acknowledged it.
     pub(super) fn done(&mut self, deed: Deed) {
-        let (Deed::Create(number) | Deed::Invite(number, _)) = deed;
+        let (Deed::Create(number) | Deed::Invite(number, _)) = deed else {
+            return;
+        };
         if let Some(group) = &mut self.0[usize::from(number)] {
             match deed {
                 Deed::Create(_) => group.members.extend(&group.list),
                 Deed::Invite(_, device) => {
                     group.members.insert(device);
                 }
+                Deed::Enter(_) => {}
             }
         }
     }

@@ -8,6 +8,7 @@ mod client;
 mod confirm;
 mod groups;
 mod hostile;
+mod open;
 mod session;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use commucat_crypto::{PublicKey, StaticKey};
 
 use self::client::{Client, News, WAYS};
-use self::groups::Groups;
+use self::groups::{Deed, Groups};
 pub(crate) use self::session::Session;
 use crate::agenda::Event;
 use crate::check::Violation;
@@ -253,15 +254,23 @@ impl People {
                 }
                 News::Ack { number, whole } => {
                     session.waiting.remove(&number);
-                    if let Some(deed) = session.deeds.remove(&number).filter(|_| whole) {
-                        self.groups.done(deed);
+                    // Who writes bytes of its own cannot tell what the relay has acknowledged.
+                    let certain = whole && !session.tampered;
+                    if let Some(deed) = session.deeds.remove(&number).filter(|_| certain) {
+                        match deed {
+                            Deed::Enter(channel) => session.entered(channel, number),
+                            deed => self.groups.done(deed),
+                        }
                     }
                 }
                 News::Frame {
                     kind, channel, payload, ..
                 } => {
-                    keys.extend(ids::unmark(&payload).map(|(key, _)| key));
                     session.calls.hear(kind, channel, &payload);
+                    if let Some((key, _)) = ids::unmark(&payload) {
+                        keys.push(key);
+                        self.becomes_aware(no, key);
+                    }
                 }
                 News::Refused(problem) => self.refused(no, &problem, ground)?,
                 News::Ended => {

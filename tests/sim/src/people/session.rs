@@ -1,6 +1,6 @@
 //! One connection of a person: the real client on a byte pipe, and what it has said so far.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use commucat_client::HttpVersion;
 use commucat_proto::FrameType;
@@ -18,10 +18,34 @@ pub(crate) struct Channel {
     pub(crate) roster: Vec<DeviceNo>,
     /// The group that they are, instead.
     pub(crate) group: Option<u16>,
+    /// Or everybody in the open channel of the number.
+    pub(crate) open: Option<Openness>,
     /// Frames said so far.
     pub(crate) counter: u32,
     /// Whether the last word about it was JOIN.
     pub(crate) joined: bool,
+    /// Frames said before the last JOIN.
+    since: u32,
+    /// JOINs so far.
+    joins: u32,
+}
+
+impl Channel {
+    /// A JOIN: what was said before says nothing of it.
+    pub(crate) fn join(&mut self) {
+        self.joined = true;
+        self.joins += 1;
+        self.since = self.counter;
+    }
+}
+
+/// How far a session is with the open channel that it has joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Openness {
+    /// Its JOIN, of this sequence, has not been acknowledged.
+    Asked(u32),
+    /// It is there.
+    There,
 }
 
 /// A frame as it was said, for saying it again.
@@ -64,6 +88,10 @@ pub(crate) struct Session {
     pub(crate) tampered: bool,
     /// It has tried to join a group of strangers, and will be told.
     pub(crate) trespasses: bool,
+    /// Whom it has heard last, and on which channel.
+    pub(crate) heard: Option<(u32, DeviceNo)>,
+    /// JOINs of others that it has heard of, by what they said after it: channel, session, and which of its JOINs.
+    pub(crate) aware: BTreeSet<(u32, SessionNo, u32)>,
 }
 
 impl Session {
@@ -94,12 +122,19 @@ impl Session {
             stalled_until: 0,
             tampered: false,
             trespasses: false,
+            heard: None,
+            aware: BTreeSet::new(),
         }
     }
 
     /// Whether the person can say something on it.
     pub(crate) fn open(&self) -> bool {
         self.ready && !self.finished
+    }
+
+    /// Whether it is open, and has said what it seems to have said and nothing else.
+    fn honest(&self) -> bool {
+        self.open() && !self.tampered
     }
 
     /// The channels it may talk on.
@@ -111,11 +146,48 @@ impl Session {
             .collect()
     }
 
+    /// The channel is the open one of its number from now on.
+    pub(crate) fn enter_open(&mut self, channel: u32, sequence: u32) {
+        let known = self.channels.entry(channel).or_default();
+        known.join();
+        (known.group, known.roster) = (None, Vec::new());
+        known.open = Some(Openness::Asked(sequence));
+    }
+
+    /// The relay has acknowledged a JOIN of the open channel.
+    pub(crate) fn entered(&mut self, channel: u32, sequence: u32) {
+        if let Some(known) = self.channels.get_mut(&channel)
+            && known.open == Some(Openness::Asked(sequence))
+        {
+            known.open = Some(Openness::There);
+        }
+    }
+
+    /// Whether it certainly is in the open channel of this number.
+    pub(crate) fn is_in(&self, channel: u32) -> bool {
+        let known = self.channels.get(&channel);
+        self.honest() && known.is_some_and(|known| known.joined && known.open == Some(Openness::There))
+    }
+
+    /// Which of its JOINs a frame of its own followed, if that one still holds and its roster names the device.
+    pub(crate) fn names(&self, device: DeviceNo, key: FrameKey) -> Option<u32> {
+        let known = self.channels.get(&key.channel)?;
+        let holds = self.honest() && known.joined && known.roster.contains(&device);
+        (holds && key.counter > known.since).then_some(known.joins)
+    }
+
+    /// Whether this JOIN still holds.
+    pub(crate) fn holds(&self, channel: u32, join: u32) -> bool {
+        let known = self.channels.get(&channel);
+        self.honest() && known.is_some_and(|known| known.joined && known.joins == join)
+    }
+
     /// The channel goes to a group from now on.
     pub(crate) fn enter(&mut self, channel: u32, group: u16) {
         let known = self.channels.entry(channel).or_default();
-        known.joined = true;
+        known.join();
         known.group = Some(group);
+        known.open = None;
         known.roster = Vec::new();
     }
 

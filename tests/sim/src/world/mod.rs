@@ -302,7 +302,7 @@ impl World {
             },
             Event::Person(device) => people.act(device, ground)?,
             Event::Crash => self.crash()?,
-            Event::Drain => self.drain(),
+            Event::Drain => self.drain()?,
             Event::MaybeDrained { era: of } if of == era => self.maybe_drained()?,
             Event::WallStep => self.step_wall(),
             Event::Revoke(device) => self.revoke(device)?,
@@ -356,9 +356,9 @@ impl World {
     }
 
     /// The process is asked to end: it stops listening, and so on.
-    fn drain(&mut self) {
+    fn drain(&mut self) -> Result<(), Violation> {
         if std::mem::replace(&mut self.draining, true) {
-            return;
+            return Ok(());
         }
         self.ground.note(|| "the relay is asked to end".to_owned());
         for shard in 0..self.shards {
@@ -367,6 +367,7 @@ impl World {
         self.ground
             .agenda
             .plan(DRAIN_LOOK_US, Event::MaybeDrained { era: self.era });
+        self.ground.fact(&Fact::Stopping)
     }
 
     /// Ends the process once nothing is left in it.
