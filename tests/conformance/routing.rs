@@ -18,6 +18,11 @@ pub(crate) const STATEMENTS: &[Statement] = &[
     },
     Statement {
         section: "Routing Semantics",
+        words: "channel_id identifies the virtual channel",
+        check: an_open_channel_is_its_number,
+    },
+    Statement {
+        section: "Routing Semantics",
         words: "LEAVE removes the sender from server-side routing tables",
         check: |ground| {
             let (ada, bob, channel) = (ground.device("ada"), ground.device("bob"), ground.channel());
@@ -100,6 +105,28 @@ pub(crate) const STATEMENTS: &[Statement] = &[
         },
     },
 ];
+
+/// Decisions § 6: who names nobody talks to all who do so, and to whoever names the speaker; a roster stays closed.
+fn an_open_channel_is_its_number(ground: &Ground<'_>) {
+    let [ada, bob, carol, dora] = ["ada", "bob", "carol", "dora"].map(|name| ground.device(name));
+    let (channel, nobody) = (ground.channel(), [&ada; 0]);
+    let [mut from, mut to, mut names, mut closed] = [&ada, &bob, &carol, &dora].map(|device| ground.connect(device));
+    from.join(channel, nobody);
+    to.join(channel, nobody);
+    names.join(channel, [&ada]);
+    assert_eq!(names.sees_state("online")["entity"], ada.id.as_str());
+    closed.join(channel, [&carol]);
+    from.say(channel, "to all");
+    to.hears("to all");
+    names.hears("to all");
+    closed.say(channel, "to carol alone");
+    names.hears("to carol alone");
+    to.say(channel, "and back");
+    from.hears("and back");
+    for peer in [&mut from, &mut to, &mut names, &mut closed] {
+        assert_eq!(peer.overhear(std::time::Duration::from_millis(20)), None);
+    }
+}
 
 fn opaque_frames_are_routed_alike(ground: &Ground<'_>) {
     let (mut from, mut to, channel) = ground.pair();
