@@ -26,6 +26,9 @@ const _: () = assert!(
     "the budget must cover what a queued frame really takes"
 );
 
+/// Records from which on taking them together is cheaper than one by one.
+const WORTH_DRAINING: usize = 4;
+
 #[derive(Debug)]
 pub(crate) enum Body {
     Inline(u32),
@@ -181,6 +184,9 @@ impl Lane {
 
     /// The same as `count` times [`Lane::pop`].
     pub(crate) fn pop_many(&mut self, count: usize) {
+        if count < WORTH_DRAINING {
+            return (0..count).for_each(|_| self.pop());
+        }
         let count = count.min(self.records.len());
         let mut inline = 0;
         for record in self.records.drain(..count) {
