@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The first frame is answered by an empty one. `to` is a name, or [`ALL`] but the sender. Nothing is kept, acknowledged or
-//! checked beyond its length. [`Room`] is all of it; the runtimes move its bytes and each writes a connection at most once per wake-up.
+//! checked beyond its length. `Room` is all of it; the runtimes move its bytes and each writes a connection at most once per wake-up.
 
 mod glommio;
 mod monoio;
