@@ -38,9 +38,9 @@ impl Servers {
     #[must_use]
     pub fn shared() -> Self {
         Self {
-            postgres: variable("COMMUCAT_TEST_POSTGRES"),
-            redis: variable("COMMUCAT_TEST_REDIS"),
-            authority: variable("COMMUCAT_TEST_CA").into(),
+            postgres: variable("RELAY_TEST_POSTGRES"),
+            redis: variable("RELAY_TEST_REDIS"),
+            authority: variable("RELAY_TEST_CA").into(),
         }
     }
 
@@ -190,9 +190,9 @@ impl OwnServers {
             line.split('\'').nth(1).unwrap().to_owned()
         };
         let servers = Servers {
-            postgres: variable("COMMUCAT_TEST_POSTGRES"),
-            redis: variable("COMMUCAT_TEST_REDIS"),
-            authority: variable("COMMUCAT_TEST_CA").into(),
+            postgres: variable("RELAY_TEST_POSTGRES"),
+            redis: variable("RELAY_TEST_REDIS"),
+            authority: variable("RELAY_TEST_CA").into(),
         };
         Self { folder, servers }
     }

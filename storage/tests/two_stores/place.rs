@@ -23,7 +23,7 @@ pub(crate) fn variable(name: &str) -> String {
 }
 
 pub(crate) fn authority() -> PathBuf {
-    variable("COMMUCAT_TEST_CA").into()
+    variable("RELAY_TEST_CA").into()
 }
 
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
@@ -55,11 +55,11 @@ impl Place {
     }
 
     pub(crate) fn postgres_url(&self) -> String {
-        variable("COMMUCAT_TEST_POSTGRES").replace("/postgres?", &format!("/{}?", self.database))
+        variable("RELAY_TEST_POSTGRES").replace("/postgres?", &format!("/{}?", self.database))
     }
 
     pub(crate) fn redis_url(&self) -> String {
-        let url = variable("COMMUCAT_TEST_REDIS");
+        let url = variable("RELAY_TEST_REDIS");
         format!("{}/{}", url.trim_end_matches("/0"), self.number)
     }
 
@@ -83,7 +83,7 @@ impl Fixture for Place {
 
     fn new() -> Self {
         aside(async {
-            let mut redis = redis_at(&variable("COMMUCAT_TEST_REDIS")).await;
+            let mut redis = redis_at(&variable("RELAY_TEST_REDIS")).await;
             // Database 0 only counts; it has thousands.
             let number: u32 = redis::cmd("INCR").arg("tests").query_async(&mut redis).await.unwrap();
             let number = 1 + number % 4_000;
@@ -92,7 +92,7 @@ impl Fixture for Place {
                 number,
             };
             let create = format!("CREATE DATABASE {} TEMPLATE template0", place.database);
-            connect(&variable("COMMUCAT_TEST_POSTGRES"))
+            connect(&variable("RELAY_TEST_POSTGRES"))
                 .await
                 .batch_execute(&create)
                 .await
@@ -118,7 +118,7 @@ impl Fixture for Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.database);
-        let admin = variable("COMMUCAT_TEST_POSTGRES");
+        let admin = variable("RELAY_TEST_POSTGRES");
         aside(async move { connect(&admin).await.batch_execute(&drop).await.unwrap() });
     }
 }
