@@ -245,7 +245,12 @@ impl Pair {
 
     /// Time passes, and the shard's timers with it.
     pub fn pass(&mut self) {
-        self.at.now.0 += TURN_MICROS;
+        self.rest(TURN_MICROS);
+    }
+
+    /// So many microseconds pass without a word.
+    pub fn rest(&mut self, micros: u64) {
+        self.at.now.0 += micros;
         if self.shard.deadline().is_some_and(|deadline| deadline <= self.at.now) {
             self.shard.handle(self.at, Input::Expired, &mut self.effects);
         }

@@ -48,6 +48,7 @@ pub use crate::session::agreed::CAPABILITIES;
 pub use crate::session::bearer::token_hash;
 pub use crate::session::hello::VERSIONS;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use commucat_crypto::Entropy;
@@ -119,8 +120,8 @@ pub struct Shard {
     /// Tunnels that wait until the shard has less in flight.
     short_of_credit: Vec<TunnelId>,
 
-    /// Tunnels whose outboxes keep memory for the next burst, and will give it back if none comes.
-    fat: Vec<TunnelId>,
+    /// Tunnels whose outboxes keep memory for the next burst, and when they will give it back if none comes.
+    fat: VecDeque<(Now, TunnelId)>,
 
     fx: Effects,
     buffers: Buffers,
@@ -181,7 +182,7 @@ impl Shard {
             dirty_conns: Vec::new(),
             wakes: Vec::new(),
             short_of_credit: Vec::new(),
-            fat: Vec::new(),
+            fat: VecDeque::new(),
             fx: Effects::default(),
             plain: Buffers::default().lease(),
             buffers: Buffers::default(),

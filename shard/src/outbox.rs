@@ -210,6 +210,11 @@ impl Outbox {
             .any(Lane::is_fat)
     }
 
+    /// How many frames have left.
+    pub(crate) fn last_sequence(&self) -> u32 {
+        self.last_sequence
+    }
+
     /// Empty lanes give back what a burst has made them take.
     pub(crate) fn slim(&mut self) {
         for lane in [&mut self.control, &mut self.bulk, &mut self.media, &mut self.held] {

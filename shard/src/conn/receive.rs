@@ -220,7 +220,7 @@ impl Shard {
                 keep_stream(two, stream, exchange);
             }
             H2Event::Data { stream, bytes, end } => {
-                let Some(mut exchange) = two.streams.remove(&stream) else {
+                let Some(mut exchange) = two.streams.remove(stream) else {
                     two.h2.credit(stream, u32::try_from(bytes.len()).unwrap_or(u32::MAX));
                     return;
                 };
@@ -232,7 +232,7 @@ impl Shard {
                 self.answer_h2(conn, &mut two.h2, stream, &mut exchange);
                 keep_stream(two, stream, exchange);
             }
-            H2Event::Reset { stream, .. } => match two.streams.remove(&stream) {
+            H2Event::Reset { stream, .. } => match two.streams.remove(stream) {
                 Some(Exchange::Tunnel(tunnel)) => self.drop_tunnel(conn, tunnel),
                 Some(Exchange::Streaming(_)) => self.fx.hangups.push(CallId { conn: conn.id, stream }),
                 _ => {}
