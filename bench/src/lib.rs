@@ -14,6 +14,7 @@ pub mod baseline;
 pub mod callgrind;
 pub mod compare;
 pub mod cpu;
+pub mod crowd;
 pub mod pair;
 pub mod peers;
 pub mod regions;
