@@ -51,6 +51,8 @@ enum Http {
 struct Two {
     h2: H2,
     streams: BTreeMap<u32, Exchange>,
+    /// An answer among them is on its way out.
+    answers: bool,
 }
 
 /// How far a connection is from its end.
