@@ -36,6 +36,7 @@ mod pool;
 mod presence;
 mod ranges;
 mod route;
+mod run;
 mod sealed;
 mod session;
 mod store_desk;
@@ -278,8 +279,14 @@ impl Shard {
 
     fn batch(&mut self, from: ShardId, mut batch: Batch) {
         let messages = std::mem::take(&mut batch.messages);
-        for message in &messages {
-            self.message(from, message, &batch);
+        let mut rest = &messages[..];
+        while let Some(message) = rest.first() {
+            let run = run::run_of(rest);
+            match run {
+                1 => self.message(from, message, &batch),
+                _ => self.deliver_run(&rest[..run], &batch),
+            }
+            rest = &rest[run..];
         }
         batch.messages = messages;
         self.mesh.recycle(batch);

@@ -359,6 +359,7 @@ impl Shard {
                 if matches!(two.streams.get(stream), Some(Exchange::Calling)) {
                     two.h2.head(stream, status, headers, body.is_empty(), &mut conn.heads);
                     two.streams.insert(stream, Exchange::Answering(body));
+                    two.answers = true;
                 }
             }
             _ => {}

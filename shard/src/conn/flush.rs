@@ -117,19 +117,10 @@ impl Shard {
                 self.drop_tunnel(conn, id);
             }
         }
-        two.streams.retain(|stream, exchange| match exchange {
-            Exchange::Answering(body) => {
-                let taken = two.h2.data(stream, body, true, plain);
-                let _ = body.split_to(taken);
-                !body.is_empty()
-            }
-            Exchange::Streaming(unsent) => {
-                let taken = two.h2.data(stream, &unsent.bytes, unsent.over, plain);
-                unsent.bytes.drain(..taken);
-                !(unsent.over && unsent.bytes.is_empty())
-            }
-            _ => true,
-        });
+        if std::mem::take(&mut two.answers) {
+            two.streams
+                .retain(|stream, exchange| fill_answer(&mut two.h2, stream, exchange, &mut two.answers, plain));
+        }
     }
 
     /// Frames of one tunnel, in DATA frames as long as the window lets them be; true when its stream has ended.
@@ -324,4 +315,23 @@ impl Shard {
             self.timers.arm(due, Owner::Slim);
         }
     }
+}
+
+/// What the window lets go of an answer; false when that was the rest. `answers` is set while there is more to come.
+fn fill_answer(h2: &mut H2, stream: u32, exchange: &mut Exchange, answers: &mut bool, plain: &mut Vec<u8>) -> bool {
+    let goes_on = match exchange {
+        Exchange::Answering(body) => {
+            let taken = h2.data(stream, body, true, plain);
+            let _ = body.split_to(taken);
+            !body.is_empty()
+        }
+        Exchange::Streaming(unsent) => {
+            let taken = h2.data(stream, &unsent.bytes, unsent.over, plain);
+            unsent.bytes.drain(..taken);
+            !(unsent.over && unsent.bytes.is_empty())
+        }
+        _ => return true,
+    };
+    *answers |= goes_on;
+    goes_on
 }

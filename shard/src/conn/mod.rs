@@ -52,6 +52,8 @@ enum Http {
 struct Two {
     h2: H2,
     streams: Exchanges,
+    /// An answer among them is on its way out.
+    answers: bool,
 }
 
 /// How far a connection is from its end.

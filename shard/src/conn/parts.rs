@@ -65,6 +65,7 @@ impl Shard {
             Http::Two(two) if matches!(two.streams.get(call.stream), Some(Exchange::Calling)) => {
                 two.h2.head(call.stream, status, &headers, false, &mut conn.heads);
                 two.streams.insert(call.stream, Exchange::Streaming(Unsent::default()));
+                two.answers = true;
             }
             // The client has taken its request back.
             _ => self.fx.hangups.push(call),

@@ -104,6 +104,7 @@ impl Shard {
         Http::Two(Box::new(Two {
             h2: H2::new(limits),
             streams: Default::default(),
+            answers: false,
         }))
     }
 
@@ -282,6 +283,7 @@ fn keep_stream(two: &mut Two, stream: u32, exchange: Exchange) {
         Exchange::None => {}
         Exchange::Answered => two.h2.reset(stream, Code::NoError),
         exchange => {
+            two.answers |= matches!(exchange, Exchange::Answering(_) | Exchange::Streaming(_));
             two.streams.insert(stream, exchange);
         }
     }
