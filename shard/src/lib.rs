@@ -13,6 +13,7 @@
 //! another core → `mesh`; away → `home` → the store. At the turn's end `conn::flush` numbers and seals. A payload of up to
 //! 4 KiB is copied from the kernel's buffer into the recipient's outbox and from there into the turn's plain text, which
 //! is sealed into the send buffer; between cores once more, into the batch. Larger ones with several recipients are counted.
+//! What follows each other to several recipients is handed out together (`run`).
 
 mod awaiting;
 mod calls;
