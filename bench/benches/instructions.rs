@@ -18,6 +18,10 @@ use commucat_proto::{ChannelId, Frame, FrameLimits, FrameType, Sequence, frame};
 const PAYLOAD: usize = 64;
 /// Frames per case, in as many turns as that makes.
 const FRAMES: usize = 6_400;
+/// Of a fan, whose figures are for each delivered frame.
+const RECIPIENTS: u32 = 100;
+/// A fan says one frame where others say so many.
+const FAN_SHARE: usize = 8;
 /// Before anything is counted: queues and buffers have their size by then.
 const WARM_UP_TURNS: usize = 200;
 
@@ -29,9 +33,22 @@ enum Work {
         acks: Acks,
         batch: usize,
     },
+    Fan {
+        batch: usize,
+    },
 }
 
-const CASES: [(&str, Work); 9] = [
+impl Work {
+    /// What its figures are divided by.
+    fn frames(self) -> usize {
+        match self {
+            Self::Parse | Self::Route { .. } => FRAMES,
+            Self::Fan { .. } => FRAMES * RECIPIENTS as usize / FAN_SHARE,
+        }
+    }
+}
+
+const CASES: [(&str, Work); 11] = [
     ("codec", Work::Parse),
     ("h1/1", route(HttpVersion::Http1, Acks::Each, 1)),
     ("h1/8", route(HttpVersion::Http1, Acks::Each, 8)),
@@ -41,6 +58,8 @@ const CASES: [(&str, Work); 9] = [
     ("h2/32", route(HttpVersion::Http2, Acks::Each, 32)),
     ("ack-range/1", route(HttpVersion::Http2, Acks::Ranges, 1)),
     ("ack-range/32", route(HttpVersion::Http2, Acks::Ranges, 32)),
+    ("fan/1", Work::Fan { batch: 1 }),
+    ("fan/8", Work::Fan { batch: 8 }),
 ];
 
 const fn route(http: HttpVersion, acks: Acks, batch: usize) -> Work {
@@ -110,6 +129,16 @@ fn perform(work: Work) {
             }
             pair.check();
         }
+        Work::Fan { batch } => {
+            let mut fan = Pair::fan(HttpVersion::Http2, Acks::Ranges, PAYLOAD, RECIPIENTS);
+            for _ in 0..WARM_UP_TURNS / FAN_SHARE {
+                fan.turn(batch, Measured::No);
+            }
+            for _ in 0..FRAMES / FAN_SHARE / batch {
+                fan.turn(batch, Measured::Yes);
+            }
+            fan.check();
+        }
     }
 }
 
@@ -119,12 +148,12 @@ fn measure(arguments: &Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     let folder = arguments.profiles.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(folder)?;
     let mut figures = Figures::new();
-    for (case, _) in CASES.iter().filter(|(case, _)| case.starts_with(&arguments.name)) {
+    for (case, work) in CASES.iter().filter(|(case, _)| case.starts_with(&arguments.name)) {
         eprintln!("callgrind: {case}");
         let profile = folder.join(format!("callgrind.{}", case.replace('/', "-")));
         let counts = callgrind::run(&program, &["--case", case], &profile)?;
-        show_shares(&profile, arguments.top)?;
-        let frames = FRAMES as u64;
+        let frames = work.frames() as u64;
+        show_shares(&profile, arguments.top, frames)?;
         for (region, instructions) in &counts {
             let figure = Figure {
                 instructions: *instructions,
@@ -170,10 +199,10 @@ fn measure(arguments: &Arguments) -> Result<bool, Box<dyn std::error::Error>> {
 }
 
 /// The most expensive functions, in instructions per frame.
-fn show_shares(profile: &Path, top: usize) -> std::io::Result<()> {
+fn show_shares(profile: &Path, top: usize, frames: u64) -> std::io::Result<()> {
     let text = std::fs::read_to_string(profile)?;
     for share in callgrind::shares(&text).iter().take(top) {
-        let each = |instructions: u64| instructions as f64 / FRAMES as f64;
+        let each = |instructions: u64| instructions as f64 / frames as f64;
         println!(
             "{:>8.1} own {:>8.1} inclusive  {:.100}",
             each(share.own),

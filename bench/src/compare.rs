@@ -16,6 +16,9 @@ use serde::Serialize;
 /// After the last handshake, before memory is read: buffers are given back, timers of the handshake run out.
 const SETTLE: Duration = Duration::from_secs(4);
 
+/// One message in so many carries a time.
+const SAMPLE: u64 = 16;
+
 /// What is measured, and how.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -211,6 +214,7 @@ fn plan(arguments: &Arguments, scenario: Scenario) -> Plan {
         shape,
         payload: arguments.payload,
         window,
+        sample: SAMPLE,
         warm_up: Duration::from_secs(1),
         measure: Duration::from_secs_f64(arguments.seconds),
     }

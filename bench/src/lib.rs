@@ -4,6 +4,7 @@
 //! - `cargo bench --bench codec`, `route`, `mesh`, `seal`, `handshake`: times of parts, by criterion.
 //! - `tests/allocations.rs`: the same way of a frame under a counting allocator.
 //! - `memory`, `syscalls`, `pairs`: the real relay on loopback, with `loadgen` at the other end.
+//! - `cargo bench --bench relay_latency`: the real relay at shares of its capacity, and beside a bare ring.
 //! - `peers`: the relay beside nats-server, redis-server and mosquitto, one load program for all.
 //! - `runtimes`: the least that can be called a relay on our ring, monoio, glommio and tokio, under the same program.
 //!
@@ -14,6 +15,8 @@ pub mod baseline;
 pub mod callgrind;
 pub mod compare;
 pub mod cpu;
+pub mod crowd;
+pub mod latency;
 pub mod pair;
 pub mod peers;
 pub mod regions;

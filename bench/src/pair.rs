@@ -1,5 +1,5 @@
 //! Two clients on one pure shard: no socket, no clock, no TLS. Alice sends, Bob receives, turn after turn, each turn
-//! with the inputs that the core loop would give.
+//! with the inputs that the core loop would give. In a fan there are many Bobs.
 //!
 //! Invariant: what the shard does happens in `receive`, `flush`, `sent` and `credit`, and only there once the pair
 //! stands; so a counter around these counts the relay and not the clients.
@@ -95,7 +95,7 @@ pub struct Pair {
     at: Moment,
     effects: Effects,
     alice: End,
-    bob: End,
+    bobs: Vec<End>,
     payload: Vec<u8>,
     /// Sends that have reached their client; the shard does not know yet.
     taken: Vec<(ConnId, Vec<u8>)>,
@@ -115,6 +115,15 @@ impl Pair {
     /// When the relay does not let them in.
     #[must_use]
     pub fn new(http: HttpVersion, acks: Acks, payload: usize) -> Self {
+        Self::fan(http, acks, payload, 1)
+    }
+
+    /// The same with so many recipients on Alice's channel.
+    ///
+    /// # Panics
+    /// As [`Pair::new`].
+    #[must_use]
+    pub fn fan(http: HttpVersion, acks: Acks, payload: usize, recipients: u32) -> Self {
         let noise_key = StaticKey::generate(&mut Repeatable(1));
         let client = |name: &str, seed: u64| {
             let device = DeviceId::parse(name).expect("a name");
@@ -128,16 +137,16 @@ impl Pair {
             config.authority = "relay.example".to_owned();
             Connection::new(config, &mut Repeatable(seed + 100)).expect("a usable key")
         };
-        let end = |slot, name, seed| End {
+        let end = |slot, name: &str| End {
             conn: ConnId { slot, generation: 0 },
-            client: client(name, seed),
+            client: client(name, 1_000 + u64::from(slot)),
             wire: Vec::new(),
             frames: 0,
             acknowledged: 0,
         };
         let mut pair = Self {
-            alice: end(0, "alice", 2),
-            bob: end(1, "bob", 3),
+            alice: end(0, "alice"),
+            bobs: (1..=recipients).map(|slot| end(slot, &bob(slot))).collect(),
             shard: Shard::new(shard_config(noise_key), Box::new(Repeatable(4))),
             at: Moment {
                 now: Now(1_000_000),
@@ -191,10 +200,9 @@ impl Pair {
     /// The clients read what was sent to them, and say what they have to.
     pub fn read(&mut self) {
         for (conn, buffer) in self.effects.sends.drain(..) {
-            let end = if conn == self.alice.conn {
-                &mut self.alice
-            } else {
-                &mut self.bob
+            let end = match conn.slot as usize {
+                0 => &mut self.alice,
+                slot => &mut self.bobs[slot - 1],
             };
             end.client.receive(&buffer);
             end.take_events();
@@ -217,7 +225,7 @@ impl Pair {
 
     /// The shard receives what the clients had to say besides messages.
     pub fn credit(&mut self, measured: Measured) {
-        for end in [&mut self.alice, &mut self.bob] {
+        for end in std::iter::once(&mut self.alice).chain(&mut self.bobs) {
             if end.wire.is_empty() {
                 continue;
             }
@@ -245,7 +253,12 @@ impl Pair {
 
     /// Time passes, and the shard's timers with it.
     pub fn pass(&mut self) {
-        self.at.now.0 += TURN_MICROS;
+        self.rest(TURN_MICROS);
+    }
+
+    /// So many microseconds pass without a word.
+    pub fn rest(&mut self, micros: u64) {
+        self.at.now.0 += micros;
         if self.shard.deadline().is_some_and(|deadline| deadline <= self.at.now) {
             self.shard.handle(self.at, Input::Expired, &mut self.effects);
         }
@@ -262,7 +275,9 @@ impl Pair {
     /// # Panics
     /// When it has not: then what was measured was something else.
     pub fn check(&self) {
-        assert_eq!(self.bob.frames, self.sent, "Bob has every message");
+        for bob in &self.bobs {
+            assert_eq!(bob.frames, self.sent, "Bob has every message");
+        }
         assert_eq!(
             self.alice.acknowledged,
             self.sent + 1,
@@ -271,15 +286,19 @@ impl Pair {
     }
 
     fn establish(&mut self) {
-        for conn in [self.alice.conn, self.bob.conn] {
+        for conn in std::iter::once(&self.alice).chain(&self.bobs).map(|end| end.conn) {
             let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
             let listener = Listener::Plain;
             let accepted = Input::Accepted { conn, peer, listener };
             self.shard.handle(self.at, accepted, &mut self.effects);
         }
-        self.until(|pair| pair.alice.client.is_ready() && pair.bob.client.is_ready());
+        self.until(|pair| {
+            let mut ends = std::iter::once(&pair.alice).chain(&pair.bobs);
+            ends.all(|end| end.client.is_ready())
+        });
+        let member = |end: &End| DeviceId::parse(&bob(end.conn.slot)).expect("a name");
         let join = Join {
-            members: vec![DeviceId::parse("bob").expect("a name")],
+            members: self.bobs.iter().map(member).collect(),
             ..Join::default()
         };
         self.alice.client.join(CHANNEL, &join).expect("a ready session");
@@ -289,7 +308,7 @@ impl Pair {
     /// Turns until something is so.
     fn until(&mut self, done: impl Fn(&Self) -> bool) {
         for _ in 0..MAX_ROUNDS {
-            for end in [&mut self.alice, &mut self.bob] {
+            for end in std::iter::once(&mut self.alice).chain(&mut self.bobs) {
                 end.client.transmit(&mut end.wire);
             }
             self.credit(Measured::No);
@@ -309,6 +328,10 @@ impl Pair {
         }
         panic!("the sessions are not ready after {MAX_ROUNDS} rounds");
     }
+}
+
+fn bob(slot: u32) -> String {
+    format!("bob-{slot}")
 }
 
 fn shard_config(noise_key: StaticKey) -> ShardConfig {

@@ -77,6 +77,8 @@ pub struct Start {
     pub core: Option<usize>,
     /// The log's filter.
     pub log_filter: Option<&'static str>,
+    /// Connections that each shard may have; the relay's own default when none.
+    pub connections: Option<u32>,
 }
 
 /// A running relay.
@@ -114,6 +116,9 @@ impl Relay {
             .stderr(errors);
         if let Some(filter) = how.log_filter {
             command.env("COMMUCAT_LOG_FILTER", filter);
+        }
+        if let Some(connections) = how.connections {
+            command.env("COMMUCAT_LIMITS_CONNECTIONS", connections.to_string());
         }
         let child = command.spawn().map_err(RelayError::io("start the relay"))?;
         let mut relay = Self {
@@ -304,7 +309,12 @@ pub(crate) fn pinned(program: &Path, core: Option<usize>) -> Command {
 
 pub(crate) fn beside(name: &str) -> Result<PathBuf, RelayError> {
     let own = std::env::current_exe().map_err(RelayError::io("find this program"))?;
-    let program = own.parent().unwrap_or(Path::new(".")).join(name);
+    let mut folder = own.parent().unwrap_or(Path::new("."));
+    // Cargo puts benches and tests one folder below the programs.
+    if folder.ends_with("deps") {
+        folder = folder.parent().unwrap_or(folder);
+    }
+    let program = folder.join(name);
     if program.is_file() {
         Ok(program)
     } else {

@@ -13,6 +13,8 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const WARM_UP_TURNS: usize = 300;
 const TURNS: usize = 300;
+const BURSTS: usize = 8;
+const BURST_MICROS: u64 = 450_000;
 const PAYLOADS: [usize; 2] = [64, 1024];
 const BATCHES: [usize; 4] = [1, 8, 32, 128];
 
@@ -59,6 +61,15 @@ fn examine(http: HttpVersion, payload: usize, batch: usize) {
             turn(&mut pair, batch),
             Asked::default(),
             "in turn {number} of {batch} frames of {payload} bytes over {http:?}"
+        );
+    }
+    // Whoever speaks twice a second is not idle: it keeps its queues.
+    for number in 0..BURSTS {
+        pair.rest(BURST_MICROS);
+        assert_eq!(
+            turn(&mut pair, batch),
+            Asked::default(),
+            "in burst {number} of {batch} frames of {payload} bytes over {http:?}"
         );
     }
     pair.check();

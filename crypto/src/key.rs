@@ -4,7 +4,9 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::sync::Arc;
 
+use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -86,6 +88,8 @@ impl fmt::Debug for PublicKey {
 #[derive(Clone)]
 pub struct StaticKey {
     secret: Zeroizing<[u8; KEY_LEN]>,
+    /// The same secret as the library multiplies with it, which wipes its copy.
+    scalar: Arc<PrivateKey>,
     public: PublicKey,
 }
 
@@ -105,9 +109,17 @@ impl StaticKey {
     }
 
     fn from_secret(secret: Zeroizing<[u8; KEY_LEN]>) -> Self {
-        let scalar = x25519_dalek::StaticSecret::from(*secret);
-        let public = PublicKey(x25519_dalek::PublicKey::from(&scalar).to_bytes());
-        Self { secret, public }
+        let scalar = PrivateKey::from_private_key(&X25519, &*secret).expect("any 32 bytes are a secret of X25519");
+        let computed = scalar
+            .compute_public_key()
+            .expect("X25519 has a point for every secret");
+        let mut public = [0; KEY_LEN];
+        public.copy_from_slice(computed.as_ref());
+        Self {
+            secret,
+            scalar: Arc::new(scalar),
+            public: PublicKey(public),
+        }
     }
 
     /// The public half.
@@ -132,9 +144,13 @@ impl StaticKey {
 
     /// X25519; `None` when the other key forces an all-zero result, which would make the secret known to everybody.
     pub(crate) fn agree(&self, other: &PublicKey) -> Option<Zeroizing<[u8; KEY_LEN]>> {
-        let scalar = x25519_dalek::StaticSecret::from(*self.secret);
-        let shared = scalar.diffie_hellman(&x25519_dalek::PublicKey::from(other.0));
-        shared.was_contributory().then(|| Zeroizing::new(shared.to_bytes()))
+        let other = UnparsedPublicKey::new(&X25519, other.0);
+        agree(&self.scalar, other, (), |shared| {
+            let mut secret = Zeroizing::new([0; KEY_LEN]);
+            secret.copy_from_slice(shared);
+            Ok(secret)
+        })
+        .ok()
     }
 }
 

@@ -52,14 +52,6 @@ impl Delivery {
     }
 }
 
-/// What became of a frame for one recipient.
-enum Taken {
-    /// Queued, or dropped for a reason.
-    Here,
-    /// It must be stored by the home.
-    Home,
-}
-
 impl Shard {
     /// A frame for devices that are, or were, attached to this shard, or are at home here. Gives how many of them are
     /// settled at once.
@@ -76,14 +68,19 @@ impl Shard {
                 settled += u32::from(self.offer(key, tunnel, receipt, frame));
                 continue;
             }
-            let home = key.home(self.config.shards);
-            if home == self.config.id {
-                self.home_take(key, receipt, frame, sent_on);
-            } else {
-                self.forward((home, Epoch::default()), key, receipt, frame, sent_on);
-            }
+            self.deliver_away(key, receipt, frame, sent_on);
         }
         settled
+    }
+
+    /// For a device that is not, or no longer, attached here as was meant: its home knows more.
+    pub(crate) fn deliver_away(&mut self, key: DeviceKey, receipt: Receipt, frame: Opaque<'_>, sent_on: bool) {
+        let home = key.home(self.config.shards);
+        if home == self.config.id {
+            self.home_take(key, receipt, frame, sent_on);
+        } else {
+            self.forward((home, Epoch::default()), key, receipt, frame, sent_on);
+        }
     }
 
     /// The session of this device here, if it is the one that was meant, or if its home, which is here, may choose.
@@ -107,41 +104,30 @@ impl Shard {
             self.counters.drop_frame(Drop::Left);
             return true;
         }
-        let taken = if frame.kind.is_storable() {
-            let pushed = match ready.delivery.mode {
+        let mode = ready.delivery.mode;
+        if frame.kind.is_storable() {
+            let pushed = match mode {
                 Mode::Live => tunnel.outbox.offer_bulk(frame, limits),
                 Mode::Holding => tunnel.outbox.offer_held(frame, limits),
                 Mode::Spilling => Pushed::Full,
             };
-            let mode = ready.delivery.mode;
-            match pushed {
-                Pushed::Queued => Taken::Here,
-                Pushed::Full => {
-                    self.spill(id, mode);
-                    Taken::Home
-                }
-            }
-        } else {
-            if ready.delivery.mode == Mode::Live {
-                let dropped = tunnel.outbox.push_media(frame, limits);
-                self.counters.dropped[Drop::MediaOverflow as usize] += dropped as u64;
-            } else {
-                self.counters.drop_frame(Drop::MediaBehind);
-            }
-            Taken::Here
-        };
-        match taken {
-            Taken::Here => {
-                self.counters.delivered += 1;
-                self.mark_dirty(id);
-                true
-            }
-            Taken::Home => {
+            if pushed == Pushed::Full {
+                self.spill(id, mode);
                 self.return_home(key, Some(receipt), frame);
                 self.fetch(id);
-                false
+                return false;
             }
+        } else if mode == Mode::Live {
+            let dropped = tunnel.outbox.push_media(frame, limits);
+            self.counters.dropped[Drop::MediaOverflow as usize] += dropped as u64;
+        } else {
+            self.counters.drop_frame(Drop::MediaBehind);
         }
+        self.counters.delivered += 1;
+        if !std::mem::replace(&mut tunnel.dirty, true) {
+            self.dirty.push(id);
+        }
+        true
     }
 
     /// The queue, or what waits behind the replay, is full: it is stored, and so is what comes next.

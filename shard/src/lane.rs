@@ -16,8 +16,8 @@ use crate::outbox::{KEEP, Opaque};
 /// Payloads from this size on are counted instead of copied, where more than one recipient shares them.
 pub(crate) const SHARE_FROM: usize = 4096;
 
-/// An idle lane gives its memory back above this.
-const KEEP_BYTES: usize = 4096;
+/// An idle lane gives its memory back above this: room for a few small frames, and not for what the handshake said.
+const KEEP_BYTES: usize = 512;
 
 /// What a queued frame costs besides its payload.
 const OVERHEAD: usize = 80;

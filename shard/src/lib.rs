@@ -13,6 +13,7 @@
 //! another core → `mesh`; away → `home` → the store. At the turn's end `conn::flush` numbers and seals. A payload of up to
 //! 4 KiB is copied from the kernel's buffer into the recipient's outbox and from there into the turn's plain text, which
 //! is sealed into the send buffer; between cores once more, into the batch. Larger ones with several recipients are counted.
+//! What follows each other to several recipients is handed out together (`run`).
 
 mod awaiting;
 mod calls;
@@ -36,6 +37,7 @@ mod pool;
 mod presence;
 mod ranges;
 mod route;
+mod run;
 mod sealed;
 mod session;
 mod store_desk;
@@ -48,6 +50,7 @@ pub use crate::session::agreed::CAPABILITIES;
 pub use crate::session::bearer::token_hash;
 pub use crate::session::hello::VERSIONS;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use commucat_crypto::Entropy;
@@ -119,8 +122,8 @@ pub struct Shard {
     /// Tunnels that wait until the shard has less in flight.
     short_of_credit: Vec<TunnelId>,
 
-    /// Tunnels whose outboxes keep memory for the next burst, and will give it back if none comes.
-    fat: Vec<TunnelId>,
+    /// Tunnels whose outboxes keep memory for the next burst, and when they will give it back if none comes.
+    fat: VecDeque<(Now, TunnelId)>,
 
     fx: Effects,
     buffers: Buffers,
@@ -181,7 +184,7 @@ impl Shard {
             dirty_conns: Vec::new(),
             wakes: Vec::new(),
             short_of_credit: Vec::new(),
-            fat: Vec::new(),
+            fat: VecDeque::new(),
             fx: Effects::default(),
             plain: Buffers::default().lease(),
             buffers: Buffers::default(),
@@ -277,8 +280,14 @@ impl Shard {
 
     fn batch(&mut self, from: ShardId, mut batch: Batch) {
         let messages = std::mem::take(&mut batch.messages);
-        for message in &messages {
-            self.message(from, message, &batch);
+        let mut rest = &messages[..];
+        while let Some(message) = rest.first() {
+            let run = run::run_of(rest);
+            match run {
+                1 => self.message(from, message, &batch),
+                _ => self.deliver_run(&rest[..run], &batch),
+            }
+            rest = &rest[run..];
         }
         batch.messages = messages;
         self.mesh.recycle(batch);

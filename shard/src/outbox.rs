@@ -153,6 +153,12 @@ impl Outbox {
         Pushed::Queued
     }
 
+    /// Bounded: says how many frames at the front were queued.
+    pub(crate) fn offer_run<'a>(&mut self, frames: impl Iterator<Item = Opaque<'a>>, limits: &Limits) -> usize {
+        let queued = |frame| self.offer_bulk(frame, limits) == Pushed::Queued;
+        frames.map(queued).take_while(|queued| *queued).count()
+    }
+
     /// Bounded: waits behind a replay.
     pub(crate) fn offer_held(&mut self, frame: Opaque<'_>, limits: &Limits) -> Pushed {
         if !self.room_for(frame.payload.len(), limits) {
@@ -208,6 +214,11 @@ impl Outbox {
         [&self.control, &self.bulk, &self.media, &self.held]
             .into_iter()
             .any(Lane::is_fat)
+    }
+
+    /// How many frames have left.
+    pub(crate) fn last_sequence(&self) -> u32 {
+        self.last_sequence
     }
 
     /// Empty lanes give back what a burst has made them take.

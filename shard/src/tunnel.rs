@@ -79,8 +79,8 @@ pub(crate) struct Tunnel {
     pub(crate) armed: Option<Now>,
     /// On the shard's list of tunnels to flush.
     pub(crate) dirty: bool,
-    /// On the shard's list of tunnels that keep memory.
-    pub(crate) fat: bool,
+    /// On the shard's list of tunnels that keep memory: how many frames had left when it was put there.
+    pub(crate) fat: Option<u32>,
 }
 
 impl Tunnel {

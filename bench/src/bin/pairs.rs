@@ -16,6 +16,9 @@ struct Arguments {
     /// Relays to compare; the one beside this program when none is given.
     #[arg(long, value_name = "PROGRAM")]
     server: Vec<PathBuf>,
+    /// Shards of the relay, all of them on its core: with more than one, who speaks to whom across them is chance.
+    #[arg(long, value_name = "N", default_values_t = [1])]
+    shards: Vec<u16>,
     /// Pairs of devices.
     #[arg(long, default_value_t = 100)]
     pairs: u32,
@@ -45,6 +48,7 @@ struct Arguments {
 #[derive(Clone, Debug)]
 struct Variant {
     server: Option<PathBuf>,
+    shards: u16,
     http: u8,
     tls: bool,
 }
@@ -112,11 +116,12 @@ fn variants(arguments: &Arguments) -> Vec<Variant> {
     for tls in [true, false] {
         for http in [1, 2] {
             for server in servers.iter().filter(|_| tls || arguments.plain) {
-                variants.push(Variant {
+                variants.extend(arguments.shards.iter().map(|shards| Variant {
                     server: server.clone(),
+                    shards: *shards,
                     http,
                     tls,
-                });
+                }));
             }
         }
     }
@@ -129,13 +134,17 @@ fn name(variant: &Variant) -> String {
         .server
         .as_ref()
         .map_or(String::new(), |path| format!(" {}", path.display()));
-    format!("HTTP/{} {tls}{server}", variant.http)
+    let shards = match variant.shards {
+        1 => String::new(),
+        more => format!(", {more} shards"),
+    };
+    format!("HTTP/{} {tls}{shards}{server}", variant.http)
 }
 
 fn run(arguments: &Arguments, variant: &Variant, runs: &mut Runs) -> Result<(), RelayError> {
     let relay = Relay::start(&Start {
         server: variant.server.clone(),
-        shards: 1,
+        shards: variant.shards,
         core: Some(arguments.server_core),
         ..Start::default()
     })?;

@@ -32,8 +32,6 @@ const READ: usize = 64 * 1024;
 const ESTABLISH: Duration = Duration::from_secs(60);
 /// Connections that are being established at once: fewer than any server's backlog.
 const AT_ONCE: usize = 64;
-/// One message in so many carries a time.
-const SAMPLE: u64 = 16;
 /// In nanoseconds; what takes longer counts as this.
 const LONGEST: u64 = 60_000_000_000;
 /// What a time takes at the front of a payload.
@@ -96,6 +94,8 @@ pub enum Shape {
         /// The others.
         recipients: usize,
     },
+    /// One speaks to itself. Only a bare relay hands somebody back what it said.
+    Echo,
 }
 
 impl Shape {
@@ -103,6 +103,7 @@ impl Shape {
         match self {
             Self::Pairs { count, .. } => count * 2,
             Self::Fan { recipients } => recipients + 1,
+            Self::Echo => 1,
         }
     }
 }
@@ -116,6 +117,8 @@ pub struct Plan {
     pub payload: usize,
     /// Messages that a sender has on their way.
     pub window: usize,
+    /// One message in so many carries a time: to ask the clock costs as much as to queue a message.
+    pub sample: u64,
     /// Before anything is counted.
     pub warm_up: Duration,
     /// While it is counted.
@@ -173,6 +176,7 @@ pub fn hold<T>(reach: &Reach, variant: Variant, pairs: usize, held: impl FnOnce(
         },
         payload: STAMP,
         window: 0,
+        sample: 1,
         warm_up: Duration::ZERO,
         measure: Duration::ZERO,
     })?;
@@ -183,6 +187,7 @@ pub fn hold<T>(reach: &Reach, variant: Variant, pairs: usize, held: impl FnOnce(
 struct Load {
     shape: Shape,
     window: usize,
+    sample: u64,
     payload: Vec<u8>,
     poll: Poll,
     wires: Vec<Wire>,
@@ -204,6 +209,7 @@ impl Load {
         Ok(Self {
             shape: plan.shape,
             window: plan.window,
+            sample: plan.sample.max(1),
             payload: vec![b'x'; plan.payload.max(STAMP)],
             poll: Poll::new().map_err(LoadError::io("make an epoll"))?,
             wires: Vec::new(),
@@ -278,6 +284,7 @@ impl Load {
                 self.fan_sent = self.window;
                 self.owe(0, self.window);
             }
+            Shape::Echo => self.owe(0, self.window),
         }
     }
 
@@ -329,6 +336,7 @@ impl Load {
     fn arrived(&mut self, index: usize, count: usize) {
         match self.shape {
             Shape::Pairs { .. } => self.owe(index ^ 1, count),
+            Shape::Echo => self.owe(index, count),
             Shape::Fan { recipients } => {
                 self.fan_delivered += count;
                 let allowed = self.fan_delivered / recipients + self.window;
@@ -359,7 +367,7 @@ impl Load {
             let due = self.spoken.get_mut(index).map_or(0, std::mem::take);
             for _ in 0..due {
                 self.sent += 1;
-                let stamp = if self.sent.is_multiple_of(SAMPLE) {
+                let stamp = if self.sent.is_multiple_of(self.sample) {
                     self.epoch.elapsed().as_nanos() as u64
                 } else {
                     0
@@ -387,6 +395,7 @@ fn speaker(
     };
     let speak = match shape {
         Shape::Pairs { .. } => format!("d{}", index ^ 1),
+        Shape::Echo => listen.clone(),
         // A recipient has nobody who listens to it.
         Shape::Fan { .. } if index > 0 => "nobody".to_owned(),
         Shape::Fan { .. } => "fan".to_owned(),
@@ -395,6 +404,12 @@ fn speaker(
         Peer::CommuCat { .. } => {
             let (channel, members) = match shape {
                 Shape::Pairs { .. } => (index / 2 + 1, vec![device(index ^ 1)?]),
+                Shape::Echo => {
+                    return Err(LoadError::Speaker(SpeakerError::Garbled {
+                        protocol: "CCP-1",
+                        what: "nobody hears what they said themselves".to_owned(),
+                    }));
+                }
                 Shape::Fan { .. } if index > 0 => (1, vec![device(0)?]),
                 Shape::Fan { recipients } => (1, (1..=recipients).map(device).collect::<Result<_, _>>()?),
             };
@@ -414,6 +429,7 @@ fn speaker(
             let to = match shape {
                 Shape::Pairs { .. } => index as u32 ^ 1,
                 Shape::Fan { .. } => ALL,
+                Shape::Echo => index as u32,
             };
             Box::new(Stream::new(Bare::new(index as u32, to)))
         }

@@ -208,7 +208,7 @@ impl Shard {
             end_by: None,
             armed: None,
             dirty: false,
-            fat: false,
+            fat: None,
         });
         if let Some(mut tunnel) = self.tunnels.take(id) {
             self.arm(&mut tunnel, hello_by);
@@ -356,9 +356,10 @@ impl Shard {
                 }
             }
             Http::Two(two) => {
-                if matches!(two.streams.get(&stream), Some(Exchange::Calling)) {
+                if matches!(two.streams.get(stream), Some(Exchange::Calling)) {
                     two.h2.head(stream, status, headers, body.is_empty(), &mut conn.heads);
                     two.streams.insert(stream, Exchange::Answering(body));
+                    two.answers = true;
                 }
             }
             _ => {}

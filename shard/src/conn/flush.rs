@@ -19,6 +19,10 @@ use commucat_proto::Title;
 
 /// How long an outbox keeps memory it does not use.
 const SLIM_AFTER: Duration = Duration::from_secs(1);
+/// So many are looked at in one go, so that thousands of them make no turn long.
+const SLIM_AT_ONCE: usize = 256;
+/// Before the next of them are, while more are due.
+const SLIM_PAUSE: Duration = Duration::from_millis(1);
 
 impl Shard {
     pub(crate) fn flush_conns(&mut self) {
@@ -106,26 +110,17 @@ impl Shard {
             if let Some(stream) = self.tunnels.get_mut(id).map(|tunnel| tunnel.stream)
                 && self.fill_stream(id, stream, &mut two.h2, share, plain)
             {
-                if two.streams.remove(&stream).is_some() {
+                if two.streams.remove(stream).is_some() {
                     // Unless the client has ended its side as well, it is told to stop.
                     two.h2.reset(stream, Code::NoError);
                 }
                 self.drop_tunnel(conn, id);
             }
         }
-        two.streams.retain(|stream, exchange| match exchange {
-            Exchange::Answering(body) => {
-                let taken = two.h2.data(*stream, body, true, plain);
-                let _ = body.split_to(taken);
-                !body.is_empty()
-            }
-            Exchange::Streaming(unsent) => {
-                let taken = two.h2.data(*stream, &unsent.bytes, unsent.over, plain);
-                unsent.bytes.drain(..taken);
-                !(unsent.over && unsent.bytes.is_empty())
-            }
-            _ => true,
-        });
+        if std::mem::take(&mut two.answers) {
+            two.streams
+                .retain(|stream, exchange| fill_answer(&mut two.h2, stream, exchange, &mut two.answers, plain));
+        }
     }
 
     /// Frames of one tunnel, in DATA frames as long as the window lets them be; true when its stream has ended.
@@ -285,20 +280,58 @@ impl Shard {
 
     /// A lane keeps its memory from burst to burst, so that a busy session allocates nothing; an idle one gives it back.
     pub(crate) fn note_fat(&mut self, tunnel: &mut Tunnel) {
-        if tunnel.outbox.is_fat() && !std::mem::replace(&mut tunnel.fat, true) {
+        if tunnel.fat.is_none() && tunnel.outbox.is_fat() {
             if self.fat.is_empty() {
                 self.timers.arm(self.at.now + SLIM_AFTER, Owner::Slim);
             }
-            self.fat.push(tunnel.id);
+            self.keep_fat(tunnel);
         }
     }
 
+    fn keep_fat(&mut self, tunnel: &mut Tunnel) {
+        tunnel.fat = Some(tunnel.outbox.last_sequence());
+        self.fat.push_back((self.at.now + SLIM_AFTER, tunnel.id));
+    }
+
+    /// Those that have sent nothing since give their memory back; the others are looked at again later.
     pub(crate) fn slim(&mut self) {
-        for id in std::mem::take(&mut self.fat) {
-            if let Some(tunnel) = self.tunnels.get_mut(id) {
-                tunnel.fat = false;
+        for _ in 0..SLIM_AT_ONCE {
+            let Some((_, id)) = self.fat.pop_front_if(|(due, _)| *due <= self.at.now) else {
+                break;
+            };
+            let Some(mut tunnel) = self.tunnels.take(id) else {
+                continue;
+            };
+            if tunnel.fat == Some(tunnel.outbox.last_sequence()) {
+                tunnel.fat = None;
                 tunnel.outbox.slim();
+            } else {
+                self.keep_fat(&mut tunnel);
             }
+            self.tunnels.put(tunnel);
+        }
+        if let Some((due, _)) = self.fat.front() {
+            let due = (*due).max(self.at.now + SLIM_PAUSE);
+            self.timers.arm(due, Owner::Slim);
         }
     }
+}
+
+/// What the window lets go of an answer; false when that was the rest. `answers` is set while there is more to come.
+fn fill_answer(h2: &mut H2, stream: u32, exchange: &mut Exchange, answers: &mut bool, plain: &mut Vec<u8>) -> bool {
+    let goes_on = match exchange {
+        Exchange::Answering(body) => {
+            let taken = h2.data(stream, body, true, plain);
+            let _ = body.split_to(taken);
+            !body.is_empty()
+        }
+        Exchange::Streaming(unsent) => {
+            let taken = h2.data(stream, &unsent.bytes, unsent.over, plain);
+            unsent.bytes.drain(..taken);
+            !(unsent.over && unsent.bytes.is_empty())
+        }
+        _ => return true,
+    };
+    *answers |= goes_on;
+    goes_on
 }

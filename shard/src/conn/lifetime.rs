@@ -211,7 +211,7 @@ impl Shard {
             match &mut conn.http {
                 Http::Two(two) if conn.tunnels.len() > 1 => {
                     two.h2.reset(stream, Code::Cancel);
-                    two.streams.remove(&stream);
+                    two.streams.remove(stream);
                     self.drop_tunnel(&mut conn, id);
                     self.settle_conn(&mut conn);
                 }

@@ -4,13 +4,14 @@
 //! is taken out of the table while it is being worked on.
 //!
 //! - `receive`: bytes up through TLS and HTTP.
-//! - `exchange`: what an HTTP request becomes: a tunnel, a REST call, or a refusal.
+//! - `exchange`: what an HTTP request becomes: a tunnel, a REST call, or a refusal; `exchanges`: those of an HTTP/2 connection.
 //! - `socket`: a WebSocket between a tunnel and what carries it.
 //! - `parts`: answers of the router that come in parts.
 //! - `flush`: what is owed goes down again, at most one send per connection and turn.
 //! - `lifetime`: deadlines, half-close, drain, the end.
 
 mod exchange;
+mod exchanges;
 mod fields;
 mod flush;
 pub mod h1;
@@ -24,13 +25,13 @@ mod socket;
 pub mod tls;
 pub mod ws;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use smallvec::SmallVec;
 
 use crate::clock::Now;
 use crate::conn::exchange::Exchange;
+use crate::conn::exchanges::Exchanges;
 use crate::conn::h1::H1;
 use crate::conn::h2::H2;
 use crate::conn::tls::Tls;
@@ -50,7 +51,9 @@ enum Http {
 #[derive(Debug)]
 struct Two {
     h2: H2,
-    streams: BTreeMap<u32, Exchange>,
+    streams: Exchanges,
+    /// An answer among them is on its way out.
+    answers: bool,
 }
 
 /// How far a connection is from its end.

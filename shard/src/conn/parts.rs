@@ -62,9 +62,10 @@ impl Shard {
                 h1.head(status, &headers, OutBody::Chunked, false, &mut conn.heads);
                 *exchange = Exchange::Streaming(Unsent::default());
             }
-            Http::Two(two) if matches!(two.streams.get(&call.stream), Some(Exchange::Calling)) => {
+            Http::Two(two) if matches!(two.streams.get(call.stream), Some(Exchange::Calling)) => {
                 two.h2.head(call.stream, status, &headers, false, &mut conn.heads);
                 two.streams.insert(call.stream, Exchange::Streaming(Unsent::default()));
+                two.answers = true;
             }
             // The client has taken its request back.
             _ => self.fx.hangups.push(call),
@@ -93,7 +94,7 @@ impl Shard {
         match &mut conn.http {
             Http::Two(two) => {
                 two.h2.reset(call.stream, Code::Cancel);
-                two.streams.remove(&call.stream);
+                two.streams.remove(call.stream);
                 self.fx.hangups.push(call);
             }
             // Without its last chunk, the client sees that something is missing.
@@ -111,13 +112,13 @@ impl Shard {
                 self.finish(conn);
             }
             Http::Two(two) => {
-                for (stream, exchange) in &two.streams {
+                for (stream, exchange) in two.streams.iter() {
                     let Exchange::Streaming(unsent) = exchange else {
                         continue;
                     };
-                    let taken = two.h2.data(*stream, &unsent.bytes, true, &mut conn.heads);
+                    let taken = two.h2.data(stream, &unsent.bytes, true, &mut conn.heads);
                     if taken < unsent.bytes.len() {
-                        two.h2.reset(*stream, Code::Cancel);
+                        two.h2.reset(stream, Code::Cancel);
                     }
                 }
                 self.hang_up(conn);
@@ -137,7 +138,7 @@ impl Shard {
             Http::Two(two) => two.streams.retain(|stream, exchange| {
                 let streaming = matches!(exchange, Exchange::Streaming(_));
                 if streaming {
-                    gone.push(*stream);
+                    gone.push(stream);
                 }
                 !streaming
             }),
@@ -151,7 +152,7 @@ impl Shard {
 fn unsent(conn: &mut Conn, stream: u32) -> Option<&mut Unsent> {
     let exchange = match &mut conn.http {
         Http::One(_, exchange) => Some(exchange),
-        Http::Two(two) => two.streams.get_mut(&stream),
+        Http::Two(two) => two.streams.get_mut(stream),
         Http::Unknown => None,
     };
     match exchange {

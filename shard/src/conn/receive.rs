@@ -104,6 +104,7 @@ impl Shard {
         Http::Two(Box::new(Two {
             h2: H2::new(limits),
             streams: Default::default(),
+            answers: false,
         }))
     }
 
@@ -220,7 +221,7 @@ impl Shard {
                 keep_stream(two, stream, exchange);
             }
             H2Event::Data { stream, bytes, end } => {
-                let Some(mut exchange) = two.streams.remove(&stream) else {
+                let Some(mut exchange) = two.streams.remove(stream) else {
                     two.h2.credit(stream, u32::try_from(bytes.len()).unwrap_or(u32::MAX));
                     return;
                 };
@@ -232,7 +233,7 @@ impl Shard {
                 self.answer_h2(conn, &mut two.h2, stream, &mut exchange);
                 keep_stream(two, stream, exchange);
             }
-            H2Event::Reset { stream, .. } => match two.streams.remove(&stream) {
+            H2Event::Reset { stream, .. } => match two.streams.remove(stream) {
                 Some(Exchange::Tunnel(tunnel)) => self.drop_tunnel(conn, tunnel),
                 Some(Exchange::Streaming(_)) => self.fx.hangups.push(CallId { conn: conn.id, stream }),
                 _ => {}
@@ -282,6 +283,7 @@ fn keep_stream(two: &mut Two, stream: u32, exchange: Exchange) {
         Exchange::None => {}
         Exchange::Answered => two.h2.reset(stream, Code::NoError),
         exchange => {
+            two.answers |= matches!(exchange, Exchange::Answering(_) | Exchange::Streaming(_));
             two.streams.insert(stream, exchange);
         }
     }

@@ -134,7 +134,8 @@ pub(crate) const MAX_SHARDS: u16 = 128;
 
 #[derive(Debug, Default)]
 pub(crate) struct Homes {
-    map: KeyMap<Home>,
+    /// Boxed: a table has up to twice the places that are taken, and a place is ten times smaller so.
+    map: KeyMap<Box<Home>>,
     epochs: u64,
     questions: u64,
     rounds: Rounds,
@@ -146,17 +147,19 @@ impl Homes {
     }
 
     fn entry(&mut self, key: DeviceKey, device: &DeviceId) -> &mut Home {
-        self.map.entry(key).or_insert_with(|| Home {
-            device: device.clone(),
-            seat: Seat::Away,
-            subscribers: 0,
-            confirmed: false,
-            sent_on: false,
-            waiters: VecDeque::new(),
-            inbox: Inbox::default(),
-            replay: Replay::default(),
-            published: None,
-            speaking: None,
+        self.map.entry(key).or_insert_with(|| {
+            Box::new(Home {
+                device: device.clone(),
+                seat: Seat::Away,
+                subscribers: 0,
+                confirmed: false,
+                sent_on: false,
+                waiters: VecDeque::new(),
+                inbox: Inbox::default(),
+                replay: Replay::default(),
+                published: None,
+                speaking: None,
+            })
         })
     }
 
@@ -164,7 +167,7 @@ impl Homes {
     pub(crate) fn owe(&self) -> bool {
         let waits =
             |home: &Home| !home.inbox.owed.is_empty() || !home.inbox.backlog.is_empty() || !home.waiters.is_empty();
-        self.map.values().any(waits)
+        self.map.values().map(Box::as_ref).any(waits)
     }
 
     fn next_epoch(&mut self) -> Epoch {

@@ -6,7 +6,7 @@ use commucat_proto::DeviceId;
 use commucat_proto::control::UserProfile;
 
 use super::published::Published;
-use super::{Holder, Home, Kept, Replay, Seat, Waiter, counted};
+use super::{Holder, Kept, Replay, Seat, Waiter, counted};
 use crate::Shard;
 use crate::counters::Drop;
 use crate::keys::device_key;
@@ -31,7 +31,7 @@ impl Shard {
     }
 
     pub(super) fn forget_home(&mut self, key: DeviceKey) {
-        if self.homes.map.get(&key).is_some_and(Home::is_forgettable) {
+        if self.homes.map.get(&key).is_some_and(|home| home.is_forgettable()) {
             self.homes.map.remove(&key);
         }
     }

@@ -55,6 +55,8 @@ pub(crate) enum State {
 pub(crate) enum Next {
     /// Done with it.
     Go,
+    /// It may go, to a crowd: so may what follows it, perhaps.
+    Run,
     /// It cannot be taken now and stays where it is.
     Wait(Stall),
     /// The session has ended; what follows is not read.
@@ -182,6 +184,7 @@ impl Shard {
                     tunnel.frame_since = None;
                     match self.frame(tunnel, frame) {
                         Next::Go => used += consumed,
+                        Next::Run => used += self.take_run(tunnel, &bytes[used..]),
                         Next::End => return bytes.len(),
                         Next::Wait(stall) => {
                             self.counters.stalls += 1;

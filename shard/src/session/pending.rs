@@ -37,6 +37,8 @@ impl Pending {
         self.first.wrapping_add(self.list.len() as u32)
     }
 
+    /// A frame that `remaining` recipients are not settled for. One that waits for nobody only keeps its place, in front of
+    /// or behind one of the same run that does.
     pub(crate) fn push(
         &mut self,
         sequence: Sequence,
@@ -47,7 +49,7 @@ impl Pending {
         said: Option<Arc<Said>>,
     ) {
         self.cost += cost;
-        self.waiting += 1;
+        self.waiting += usize::from(remaining > 0);
         self.list.push_back(Unacked {
             sequence,
             channel,

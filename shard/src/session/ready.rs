@@ -11,14 +11,15 @@ use commucat_proto::{ChannelId, DeviceId, Frame, FrameType, Sequence, Title};
 use commucat_storage::api::Wall;
 
 use crate::Shard;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Mode};
 use crate::directory::Namer;
 use crate::keys::ChannelMap;
 use crate::lane::SHARE_FROM;
-use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, Targets};
+use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, ShardId, Targets};
 use crate::outbox::{KEEP, Opaque};
 use crate::presence::ONLINE;
 use crate::route::{Cores, Leg, Plan, Route};
+use crate::run;
 use crate::session::agreed::Agreed;
 use crate::session::calls::SessionCalls;
 use crate::session::group::Asking;
@@ -31,7 +32,7 @@ use crate::tunnel::{Stall, Tunnel};
 const NAMES_PER_ACK: usize = MAX_CONTROL_PAYLOAD - 1024;
 
 /// What a recipient whose frame is on its way costs beside the payload: its place in messages and queues.
-const RECIPIENT: usize = 64;
+pub(crate) const RECIPIENT: usize = 64;
 
 /// What a ready session has.
 #[derive(Debug)]
@@ -76,6 +77,12 @@ impl Ready {
             asking: None,
             questions: None,
         }
+    }
+
+    /// Whether a storable frame on this channel is simply queued, if there is room.
+    #[inline]
+    pub(crate) fn hears_live(&self, channel: ChannelId) -> bool {
+        self.delivery.mode == Mode::Live && !self.left.contains(&channel)
     }
 }
 
@@ -191,19 +198,16 @@ impl Shard {
             self.acknowledge_with(tunnel, frame.channel, frame.sequence, refused);
             return Next::Go;
         }
+        if run::is_crowd(route.plan_mut(&mut self.groups)) && run::is_for_runs(frame) {
+            return Next::Run;
+        }
         let receipt = Receipt {
             shard: self.config.id,
             tunnel: tunnel.id,
             ordinal: ready.pending.next_ordinal(),
         };
         let sender = route.group().map(|_| ready.key);
-        let foreign = route.foreign(&self.groups);
-        let refused = if foreign.is_empty() {
-            Vec::new()
-        } else {
-            let unreached = |device: &DeviceId| (device.clone(), Refusal::Federation);
-            foreign.iter().map(unreached).collect()
-        };
+        let refused = unreached(route.foreign(&self.groups));
         let plan = std::mem::take(route.plan_mut(&mut self.groups));
         let mut unsettled = self.spread(receipt, frame, &plan, sender, KEEP);
         *route.plan_mut(&mut self.groups) = plan;
@@ -219,12 +223,26 @@ impl Shard {
                 .pending
                 .push(frame.sequence, frame.channel, unsettled, cost, refused, None);
             self.inflight += cost;
-        } else if refused.is_empty() {
-            self.acknowledge(tunnel, frame.channel, frame.sequence);
         } else {
-            self.acknowledge_with(tunnel, frame.channel, frame.sequence, refused);
+            self.acknowledge_all_but(tunnel, frame.channel, frame.sequence, refused);
         }
         Next::Go
+    }
+
+    /// Every recipient is settled; these by a refusal.
+    #[inline]
+    pub(crate) fn acknowledge_all_but(
+        &mut self,
+        tunnel: &mut Tunnel,
+        channel: ChannelId,
+        sequence: Sequence,
+        refused: Vec<(DeviceId, Refusal)>,
+    ) {
+        if refused.is_empty() {
+            self.acknowledge(tunnel, channel, sequence);
+        } else {
+            self.acknowledge_with(tunnel, channel, sequence, refused);
+        }
     }
 
     /// Sends one frame to all its recipients but the `sender` of a group: at most one message per shard. Gives how many
@@ -264,18 +282,7 @@ impl Shard {
         {
             if *by_lane {
                 unsettled += u32::try_from(targets.as_slice().len()).unwrap_or(u32::MAX);
-                let payload = self.mesh.payload(*shard, opaque);
-                let (kind, channel, targets) = (frame.kind, frame.channel, targets.without(sender));
-                let message = Message::Deliver {
-                    receipt,
-                    kind,
-                    channel,
-                    sent_on: false,
-                    targets,
-                    payload,
-                    keep_until,
-                };
-                self.mesh.push(*shard, message);
+                self.push_deliver(*shard, receipt, opaque, targets.without(sender));
                 continue;
             }
             for target in targets.as_slice() {
@@ -296,6 +303,21 @@ impl Shard {
             }
         }
         unsettled
+    }
+
+    /// To the recipients on one shard, by the lane to it.
+    pub(crate) fn push_deliver(&mut self, to: ShardId, receipt: Receipt, frame: Opaque<'_>, targets: Targets) {
+        let payload = self.mesh.payload(to, frame);
+        let message = Message::Deliver {
+            receipt,
+            kind: frame.kind,
+            channel: frame.channel,
+            sent_on: false,
+            targets,
+            payload,
+            keep_until: frame.keep_until,
+        };
+        self.mesh.push(to, message);
     }
 
     /// The session that a frame was said for has ended. Its word that a call is over may not have been kept for somebody who
@@ -333,10 +355,8 @@ impl Shard {
             } = done;
             if let Some(said) = said {
                 self.acknowledge_call_with(&mut tunnel, channel, sequence, &said, refused);
-            } else if refused.is_empty() {
-                self.acknowledge(&mut tunnel, channel, sequence);
             } else {
-                self.acknowledge_with(&mut tunnel, channel, sequence, refused);
+                self.acknowledge_all_but(&mut tunnel, channel, sequence, refused);
             }
             if tunnel.stalled.is_some() {
                 self.wakes.push(tunnel.id);
@@ -435,6 +455,16 @@ impl Shard {
             self.release_route(id, channel, &route);
         }
     }
+}
+
+/// Recipients in other domains, as an ACK names them.
+#[inline]
+pub(crate) fn unreached(foreign: &[DeviceId]) -> Vec<(DeviceId, Refusal)> {
+    if foreign.is_empty() {
+        return Vec::new();
+    }
+    let unreached = |device: &DeviceId| (device.clone(), Refusal::Federation);
+    foreign.iter().map(unreached).collect()
 }
 
 impl Refusal {

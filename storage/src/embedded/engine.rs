@@ -5,6 +5,7 @@
 //! batch waits for the disk once, when a request that is waited for has written anything. Invariant: what is staged for an inbox and not yet in the
 //! tables is in its cached counters, so a cached inbox is never behind.
 
+use std::cell::OnceCell;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
@@ -76,14 +77,14 @@ impl Engine {
 
     /// Carries out a batch. An error means that the engine has failed: nothing of the batch is promised.
     pub(super) fn execute(&mut self, batch: &[Request]) -> Result<Vec<Result<Reply, StoreError>>, fjall::Error> {
-        let full = self.disk_full();
+        let full = OnceCell::new();
         let mut answers = Vec::with_capacity(batch.len());
         for request in batch {
             if self.sees_staged(request) {
                 self.apply()?;
             }
-            let answer = match &full {
-                Some(error) if grows(request) => Err(error.clone()),
+            let answer = match grows(request).then(|| full.get_or_init(|| self.disk_full())) {
+                Some(Some(error)) => Err(error.clone()),
                 _ => self.serve(request).map_err(StoreError::from),
             };
             self.staged.note(request);

@@ -3,7 +3,7 @@
 //! Invariant: everything that happens follows from one 64-bit seed. No clock, no thread, no hash order; the same seed gives
 //! the same trace hash. A reader starts at `world`, which owns the order of events; `check` holds what must be true.
 //!
-//! Called by the binary `sim` and by this package's tests.
+//! Called by the binaries `sim` and `mutations`, and by this package's tests.
 
 mod agenda;
 mod check;
@@ -12,6 +12,7 @@ mod fact;
 mod ground;
 mod ids;
 mod mesh;
+pub mod mutation;
 mod people;
 mod ring;
 mod sabotage;

@@ -64,6 +64,10 @@ impl Streams {
 
     pub(super) fn push(&mut self, stream: Stream) {
         assert!(self.0.last().is_none_or(|last| last.id < stream.id), "ids only rise");
+        if self.0.is_empty() {
+            // Left to itself, the list would begin with room for four.
+            self.0.reserve_exact(1);
+        }
         self.0.push(stream);
     }
 
