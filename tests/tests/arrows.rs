@@ -30,7 +30,13 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// Packages that stand on all others and that nothing stands on.
-const LEAVES: [&str; 4] = ["loadgen", "commucat-bench", "commucat-tests", "commucat-sim"];
+const LEAVES: [&str; 5] = [
+    "loadgen",
+    "commucat-bench",
+    "commucat-tests",
+    "commucat-sim",
+    "commucat-fuzz",
+];
 
 /// What the pure engine must not be able to reach.
 const IMPURE: [&str; 8] = [

@@ -22,7 +22,7 @@
 //! a power cut as far as the disk keeps what it promised. One batch costs one `fdatasync`; a batch that only reads, or
 //! writes only what nobody waits for (sessions), none. Presence and the depth of all inboxes are in memory.
 //!
-//! Read in this order: `folder` (who may enter), `journal` (is it whole), `tables` (the engine), `values` and `keys`,
+//! Read in this order: `folder` (who may enter), `journal` and `keyspaces` (is it whole), `tables` (the engine), `values` and `keys`,
 //! `engine` and `staged` (a batch becomes a write), then what each request means: `people`, `inbox`, `cache` and `depth`;
 //! `accounts` with `devices`, `sessions`, `pairing` and `friends`; `groups`; `presence`.
 
@@ -38,6 +38,7 @@ mod groups;
 mod inbox;
 mod journal;
 mod keys;
+mod keyspaces;
 mod pairing;
 mod people;
 mod presence;

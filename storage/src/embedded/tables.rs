@@ -9,7 +9,7 @@ use fjall::{
 
 use super::error::{Fault, OpenError};
 use super::values::{self, DeviceValue, FORMAT};
-use super::{groups, journal, keys};
+use super::{groups, journal, keys, keyspaces};
 
 /// What a commit waits for. `fdatasync` writes the data and the metadata that is needed to find it again (the file's
 /// length); what it leaves out, the times, no reader of ours looks at. The engine itself syncs the folder when it makes
@@ -21,6 +21,28 @@ const PROBE_KEY: &str = "probe";
 
 /// Rows that one step of the way from an earlier format writes.
 const UPGRADE_ROWS: usize = 4_096;
+
+/// The tables of the first format, and what later ones have added.
+const SINCE_1: &[&str] = &[
+    "devices",
+    "users",
+    "handles",
+    "device_key_event",
+    "relay_queue",
+    "inbox_offset",
+    "meta",
+];
+const SINCE_2: &[&str] = &[
+    "user_device",
+    "bearer_session",
+    "device_sessions",
+    "pairing_code",
+    "user_pairing",
+    "friends",
+    "chat_group",
+    "group_member",
+];
+const SINCE_3: &[&str] = &["owner_group"];
 
 /// The names are the specification's where it has them.
 pub(super) struct Tables {
@@ -46,7 +68,7 @@ pub(super) struct Tables {
 impl Tables {
     /// Makes a new store in the empty folder `path`.
     pub(super) fn create(path: &Path) -> Result<(), OpenError> {
-        let tables = Self::attach(path, 1 << 20)?;
+        let tables = Self::attach(start(path, 1 << 20)?, path)?;
         tables
             .meta
             .insert(FORMAT_KEY, FORMAT.to_be_bytes())
@@ -54,7 +76,7 @@ impl Tables {
             .map_err(OpenError::engine(path))
     }
 
-    /// Opens the store in `path`: its journal is looked over before the engine may touch it.
+    /// Opens the store in `path`: its files are looked over before the engine may touch them.
     pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
         if !path.join("version").is_file() {
             let detail = "the engine's file `version` is missing".to_owned();
@@ -63,17 +85,17 @@ impl Tables {
                 detail,
             });
         }
+        keyspaces::inspect_all(path)?;
         journal::inspect_all(path)?;
-        let tables = Self::attach(path, cache_bytes)?;
+        let db = start(path, cache_bytes)?;
+        is_complete(&db, path)?;
+        let tables = Self::attach(db, path)?;
         tables.check_format(path)?;
         Ok(tables)
     }
 
-    fn attach(path: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
-        let db = Database::builder(path)
-            .cache_size(cache_bytes)
-            .open()
-            .map_err(OpenError::engine(path))?;
+    /// Opens all tables; makes those that are not there.
+    fn attach(db: Database, path: &Path) -> Result<Self, OpenError> {
         let table = |name: &str| {
             db.keyspace(name, KeyspaceCreateOptions::default)
                 .map_err(OpenError::engine(path))
@@ -100,9 +122,7 @@ impl Tables {
     }
 
     fn check_format(&self, path: &Path) -> Result<(), OpenError> {
-        let value = self.meta.get(FORMAT_KEY).map_err(OpenError::engine(path))?;
-        let found = value.as_deref().and_then(|v| v.try_into().ok()).map(u32::from_be_bytes);
-        match found {
+        match format(&self.meta, path)? {
             Some(FORMAT) => Ok(()),
             Some(found @ (1 | 2)) => self.upgrade().map_err(|fault| OpenError::Damaged {
                 path: path.to_owned(),
@@ -189,6 +209,40 @@ impl Tables {
     }
 }
 
+fn start(path: &Path, cache_bytes: u64) -> Result<Database, OpenError> {
+    Database::builder(path)
+        .cache_size(cache_bytes)
+        .open()
+        .map_err(OpenError::engine(path))
+}
+
+/// The format that a store says it has.
+fn format(meta: &Keyspace, path: &Path) -> Result<Option<u32>, OpenError> {
+    let value = meta.get(FORMAT_KEY).map_err(OpenError::engine(path))?;
+    Ok(value.as_deref().and_then(|v| v.try_into().ok()).map(u32::from_be_bytes))
+}
+
+/// Every table that a store of this format has is there. One that is gone would be made anew, and its rows be forgotten:
+/// whose device it is, for one.
+fn is_complete(db: &Database, path: &Path) -> Result<(), OpenError> {
+    let missing = |name: &&str| !db.keyspace_exists(name);
+    let mut gone = SINCE_1.iter().find(|name| missing(name));
+    if gone.is_none() {
+        let meta = db.keyspace("meta", KeyspaceCreateOptions::default);
+        let format = format(&meta.map_err(OpenError::engine(path))?, path)?.unwrap_or(0);
+        let later = [(2, SINCE_2), (3, SINCE_3)];
+        let promised = later.iter().filter(|(since, _)| format >= *since);
+        gone = promised.flat_map(|(_, names)| *names).find(|name| missing(name));
+    }
+    match gone {
+        Some(name) => Err(OpenError::Damaged {
+            path: path.to_owned(),
+            detail: format!("table `{name}` is missing"),
+        }),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use commucat_proto::control::Role;
@@ -232,7 +286,7 @@ mod tests {
     fn format_1_becomes_this_one_also_when_that_was_interrupted() {
         let folder = created();
         rewrite_format(folder.path(), |meta| meta.insert(FORMAT_KEY, 1_u32.to_be_bytes()));
-        let tables = Tables::attach(folder.path(), 1 << 20).unwrap();
+        let tables = Tables::attach(start(folder.path(), 1 << 20).unwrap(), folder.path()).unwrap();
         for n in 0..UPGRADE_ROWS + 2 {
             let value = DeviceValue {
                 static_key: [1; 32],

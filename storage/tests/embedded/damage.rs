@@ -183,6 +183,77 @@ fn a_folder_without_the_engines_marker_is_damaged_not_new() {
     assert!(journal(folder.path()).is_file(), "nothing was removed");
 }
 
+/// The engine's folders of tables, its own table of names first.
+fn keyspaces(folder: &Path) -> Vec<PathBuf> {
+    let mut tables: Vec<_> = fs::read_dir(folder.join("store/keyspaces"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    tables.sort_by_key(|path| path.file_name().unwrap().to_str().unwrap().parse::<u32>().unwrap());
+    tables
+}
+
+#[track_caller]
+fn refuses(folder: &Path, what: &str) {
+    match open(folder).map(|_| "opened") {
+        Err(OpenError::Damaged { .. }) => {}
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_table_that_is_gone_is_damage_and_not_an_empty_table() {
+    let original = filled();
+    assert_eq!(keyspaces(original.path()).len(), 17);
+    for table in 0..17 {
+        let folder = copy(original.path());
+        let path = &keyspaces(folder.path())[table];
+        fs::remove_dir_all(path).unwrap();
+        refuses(folder.path(), &format!("without {}", path.display()));
+        let folder = copy(original.path());
+        let path = &keyspaces(folder.path())[table];
+        fs::remove_file(path.join("current")).unwrap();
+        refuses(folder.path(), &format!("without the current of {}", path.display()));
+    }
+}
+
+#[test]
+fn without_its_table_of_names_the_engine_may_not_delete_all_others() {
+    let original = filled();
+    let folder = copy(original.path());
+    let current = keyspaces(folder.path())[0].join("current");
+    let bytes = fs::read(&current).unwrap();
+    fs::remove_file(&current).unwrap();
+    refuses(folder.path(), "without a table of names");
+    fs::write(&current, bytes).unwrap();
+    assert_eq!(
+        rows(&open(folder.path()).unwrap()),
+        Some(ROWS),
+        "the refused open changed something"
+    );
+}
+
+#[test]
+fn a_list_of_a_tables_files_that_is_not_as_it_was_written_is_refused() {
+    let original = filled();
+    for (name, at) in [("v0", 0), ("v0", 40), ("current", 0), ("current", 12), ("current", 24)] {
+        let folder = copy(original.path());
+        let path = keyspaces(folder.path())[1].join(name);
+        let byte = fs::read(&path).unwrap()[at];
+        overwrite(&path, at, &[byte ^ 0x40]);
+        refuses(folder.path(), &format!("{name} at {at}"));
+        overwrite(&path, at, &[byte]);
+        assert_eq!(rows(&open(folder.path()).unwrap()), Some(ROWS));
+    }
+}
+
+#[test]
+fn what_is_no_table_among_the_tables_is_refused() {
+    let folder = filled();
+    fs::create_dir(folder.path().join("store/keyspaces/lost+found")).unwrap();
+    refuses(folder.path(), "a folder of another");
+}
+
 #[test]
 fn a_first_start_that_was_interrupted_is_begun_again() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,84 @@
+//! Looks the engine's tables over before the engine does, as `journal` does with the journal.
+//!
+//! Why: the engine takes a table without its file `current` for one that it was making when the process died, and deletes
+//! it; and when that file of its table of names is gone, it deletes all others. A folder with a name that is no number is
+//! a panic, and so is a list of a table's files that is not as it was written: it has a checksum, which the engine does not
+//! look at. So what has to be there is looked for first, and when it is not, nothing is touched.
+//!
+//! ```text
+//! keyspaces/0/           the engine's own: which number has which name
+//! keyspaces/N/current    which version of the table is in force; written when the table is made:
+//!                        version:u64 xxh3:u128 0, little endian
+//! keyspaces/N/vVERSION   the files of that version; what the checksum is of
+//! keyspaces/N/tables/    its files, none as long as everything is in the journal
+//! ```
+
+use std::fs;
+use std::path::Path;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::error::OpenError;
+
+/// Refuses what the engine would delete.
+pub(super) fn inspect_all(folder: &Path) -> Result<(), OpenError> {
+    let folder = folder.join("keyspaces");
+    if !folder.join("0/current").is_file() {
+        return Err(damaged(&folder, "the engine's table of names is missing or incomplete"));
+    }
+    for entry in fs::read_dir(&folder).map_err(OpenError::io(&folder, "list"))? {
+        let path = entry.map_err(OpenError::io(&folder, "list"))?.path();
+        let is_number = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.parse::<u64>().is_ok());
+        if !path.is_dir() || !path.file_name().is_some_and(is_number) {
+            return Err(damaged(&path, "this is no table of the engine"));
+        }
+        if path.join("current").is_file() {
+            inspect(&path)?;
+        } else if holds_something(&path.join("tables"))? {
+            // One that was being made by an upgrade may be without; there is nothing in it.
+            return Err(damaged(&path, "the table's file `current` is missing"));
+        }
+    }
+    Ok(())
+}
+
+/// The version in force is the one that was written.
+fn inspect(table: &Path) -> Result<(), OpenError> {
+    let path = table.join("current");
+    let current = fs::read(&path).map_err(OpenError::io(&path, "read"))?;
+    let Some((version, checksum)) = pointed_at(&current) else {
+        return Err(damaged(&path, "it names no version"));
+    };
+    let path = table.join(format!("v{version}"));
+    if !path.is_file() {
+        return Err(damaged(&path, "it is missing"));
+    }
+    let bytes = fs::read(&path).map_err(OpenError::io(&path, "read"))?;
+    if xxh3_128(&bytes) == checksum {
+        Ok(())
+    } else {
+        Err(damaged(&path, "it is not what was written"))
+    }
+}
+
+/// Version and checksum.
+fn pointed_at(current: &[u8]) -> Option<(u64, u128)> {
+    let (version, rest) = current.split_first_chunk()?;
+    let (checksum, rest) = rest.split_first_chunk()?;
+    (rest == [0]).then_some((u64::from_le_bytes(*version), u128::from_le_bytes(*checksum)))
+}
+
+fn holds_something(folder: &Path) -> Result<bool, OpenError> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(OpenError::io(folder, "list")(error)),
+    }
+}
+
+fn damaged(path: &Path, detail: &str) -> OpenError {
+    OpenError::Damaged {
+        path: path.to_owned(),
+        detail: detail.to_owned(),
+    }
+}
