@@ -193,13 +193,13 @@ impl Shard {
         if !route.ready(&mut self.groups, &self.directory, cores) {
             return Next::Wait(Stall::Route);
         }
-        if run::is_crowd(route.plan_mut(&mut self.groups)) && run::is_for_runs(frame) {
-            return Next::Run;
-        }
         if frame.payload.len() > MAX_RELAYED_PAYLOAD {
             let refused = self.all_too_large(route.recipients(&self.groups), ready.key);
             self.acknowledge_with(tunnel, frame.channel, frame.sequence, refused);
             return Next::Go;
+        }
+        if run::is_crowd(route.plan_mut(&mut self.groups)) && run::is_for_runs(frame) {
+            return Next::Run;
         }
         let receipt = Receipt {
             shard: self.config.id,
@@ -223,15 +223,14 @@ impl Shard {
                 .pending
                 .push(frame.sequence, frame.channel, unsettled, cost, refused, None);
             self.inflight += cost;
-        } else if refused.is_empty() {
-            self.acknowledge(tunnel, frame.channel, frame.sequence);
         } else {
-            self.acknowledge_with(tunnel, frame.channel, frame.sequence, refused);
+            self.acknowledge_all_but(tunnel, frame.channel, frame.sequence, refused);
         }
         Next::Go
     }
 
     /// Every recipient is settled; these by a refusal.
+    #[inline]
     pub(crate) fn acknowledge_all_but(
         &mut self,
         tunnel: &mut Tunnel,
