@@ -40,8 +40,9 @@ struct Arguments {
     /// Bytes of each message.
     #[arg(short, long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(24..))]
     payload: u32,
-    /// Frames that each connection keeps in flight while capacity is looked for.
-    #[arg(short, long, default_value_t = 4)]
+    /// Frames that each connection keeps in flight while capacity is looked for: with more than one, a send carries
+    /// several, which those of an open loop, who know nothing of each other, do not.
+    #[arg(short, long, default_value_t = 1)]
     window: u32,
     /// The relay's core.
     #[arg(long, default_value_t = 0)]
