@@ -52,7 +52,7 @@ const PAYLOADS: [&str; 24] = [
     "null",
 ];
 
-/// The first byte says how the stranger comes in, the rest what happens; see [`World::step`].
+/// The first byte says how the stranger comes in, the rest what happens; see `World::step`.
 pub fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let Some(setup) = input.byte() else { return };
