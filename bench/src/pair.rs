@@ -30,7 +30,7 @@ const CHANNEL: ChannelId = ChannelId::new(1);
 
 /// Bytes that are the same in every run.
 #[derive(Debug)]
-struct Repeatable(u64);
+pub struct Repeatable(pub u64);
 
 impl Entropy for Repeatable {
     fn fill(&mut self, out: &mut [u8]) {
@@ -334,7 +334,9 @@ fn bob(slot: u32) -> String {
     format!("bob-{slot}")
 }
 
-fn shard_config(noise_key: StaticKey) -> ShardConfig {
+/// A shard that stands alone, without TLS, under the limits of a relay that nobody has configured.
+#[must_use]
+pub fn shard_config(noise_key: StaticKey) -> ShardConfig {
     ShardConfig {
         id: ShardId(0),
         shards: 1,

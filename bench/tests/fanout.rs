@@ -3,17 +3,16 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use commucat_bench::pair::{Repeatable, shard_config};
 use commucat_bench::store;
 use commucat_client::{Config, Connection, Event, StaticKey};
-use commucat_crypto::{DEFAULT_PROLOGUE, Entropy};
 use commucat_proto::control::GroupCreate;
 use commucat_proto::{ChannelId, DeviceId, FrameType, GroupId};
 use commucat_shard::Shard;
 use commucat_shard::clock::{Moment, Now, Wall};
-use commucat_shard::config::{NoiseKeys, Policy, ShardConfig};
+use commucat_shard::config::ShardConfig;
 use commucat_shard::effect::Effects;
 use commucat_shard::input::{ConnId, Input, Listener};
-use commucat_shard::limits::Limits;
 use commucat_shard::mesh::message::{Batch, Message, ShardId};
 use commucat_storage::api::{Completion, GroupRequest, Reply, Request, Submission};
 
@@ -22,18 +21,6 @@ const MEMBERS: usize = 10_000;
 /// Rounds that everything asked here needs, and more.
 const ROUNDS: usize = 200;
 const CHANNEL: ChannelId = ChannelId::new(3);
-
-#[derive(Debug)]
-struct Repeatable(u64);
-
-impl Entropy for Repeatable {
-    fn fill(&mut self, out: &mut [u8]) {
-        for byte in out {
-            self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-            *byte = self.0.to_le_bytes()[7];
-        }
-    }
-}
 
 /// A client and the wire to its shard.
 struct Person {
@@ -63,14 +50,7 @@ impl World {
             let config = ShardConfig {
                 id: ShardId(id),
                 shards: CORES,
-                tls: None,
-                noise: NoiseKeys::only(noise.clone()),
-                device_ca: None,
-                prologue: DEFAULT_PROLOGUE.into(),
-                domain: "relay.example".into(),
-                hash_key: [7; 32],
-                policy: Policy::default(),
-                limits: Limits::default(),
+                ..shard_config(noise.clone())
             };
             Shard::new(config, Box::new(Repeatable(100 + u64::from(id))))
         };
@@ -159,7 +139,7 @@ impl World {
     fn carry_out(&mut self, shard: usize, effects: Effects) {
         let own = ShardId(u16::try_from(shard).unwrap());
         for (to, batch) in effects.mesh {
-            let frames = batch.messages.iter().filter(|it| matches!(it, Message::Deliver { .. }));
+            let frames = batch.messages.iter().filter(|it| matches!(it, Message::Deliver(_)));
             self.frames_by_lane.push((own, to, frames.count()));
             self.lanes.push_back((own, to, batch));
         }

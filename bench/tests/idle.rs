@@ -6,19 +6,16 @@ use std::alloc::System;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use commucat_bench::store;
+use commucat_bench::{pair, store};
 use commucat_client::tls::{Tls, Trust, client_config};
 use commucat_client::{Config, Connection, Event, HttpVersion, OsEntropy, StaticKey};
-use commucat_crypto::DEFAULT_PROLOGUE;
 use commucat_proto::DeviceId;
 use commucat_shard::Shard;
 use commucat_shard::clock::{Moment, Now, Wall};
-use commucat_shard::config::{NoiseKeys, Policy, ShardConfig};
+use commucat_shard::config::ShardConfig;
 use commucat_shard::conn::tls::server_config;
 use commucat_shard::effect::Effects;
 use commucat_shard::input::{ConnId, Input, Listener};
-use commucat_shard::limits::Limits;
-use commucat_shard::mesh::message::ShardId;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -178,16 +175,8 @@ fn shard_config(noise_key: StaticKey) -> ShardConfig {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a name");
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
     ShardConfig {
-        id: ShardId(0),
-        shards: 1,
         tls: Some(server_config(vec![made.cert.der().clone()], key).expect("a certificate and its key")),
-        noise: NoiseKeys::only(noise_key),
-        prologue: DEFAULT_PROLOGUE.into(),
-        domain: "relay.example".into(),
-        device_ca: None,
-        hash_key: [7; 32],
-        policy: Policy::default(),
-        limits: Limits::default(),
+        ..pair::shard_config(noise_key)
     }
 }
 

@@ -109,17 +109,18 @@ impl StaticKey {
     }
 
     fn from_secret(secret: Zeroizing<[u8; KEY_LEN]>) -> Self {
-        let scalar = PrivateKey::from_private_key(&X25519, &*secret).expect("any 32 bytes are a secret of X25519");
-        let computed = scalar
-            .compute_public_key()
-            .expect("X25519 has a point for every secret");
-        let mut public = [0; KEY_LEN];
-        public.copy_from_slice(computed.as_ref());
-        Self {
+        Self::try_from_secret(secret).expect("any 32 bytes are a secret of X25519, and there is memory for its key")
+    }
+
+    /// `None` when the library has no memory for the key: what a peer's handshake asks for fails then, and nothing else.
+    pub(crate) fn try_from_secret(secret: Zeroizing<[u8; KEY_LEN]>) -> Option<Self> {
+        let scalar = PrivateKey::from_private_key(&X25519, &*secret).ok()?;
+        let public = scalar.compute_public_key().ok()?.as_ref().try_into().ok()?;
+        Some(Self {
             secret,
             scalar: Arc::new(scalar),
             public: PublicKey(public),
-        }
+        })
     }
 
     /// The public half.

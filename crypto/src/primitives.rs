@@ -97,7 +97,7 @@ impl Dh for X25519 {
     fn generate(&mut self, rng: &mut dyn Random) -> Result<(), snow::Error> {
         let mut bytes = Zeroizing::new([0; KEY_LEN]);
         rng.try_fill_bytes(&mut *bytes)?;
-        self.0 = StaticKey::from_bytes(*bytes);
+        self.0 = StaticKey::try_from_secret(bytes).ok_or(snow::Error::Dh)?;
         Ok(())
     }
 

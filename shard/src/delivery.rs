@@ -18,7 +18,9 @@ use commucat_storage::api::RowId;
 use crate::Shard;
 use crate::counters::Drop;
 use crate::keys::device_key;
-use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, ReplayRow, Target, Targets, TunnelId};
+use crate::mesh::message::{
+    Deliver, DeviceKey, Epoch, Message, Receipt, Refusal, ReplayRow, ShardId, Target, Targets, TunnelId,
+};
 use crate::outbox::{KEEP, Opaque, Pushed};
 use crate::session::State;
 use crate::session::proof::Attaching;
@@ -55,10 +57,11 @@ impl Delivery {
 impl Shard {
     /// A frame for devices that are, or were, attached to this shard, or are at home here. Gives how many of them are
     /// settled at once.
-    pub(crate) fn deliver(&mut self, receipt: Receipt, frame: Opaque<'_>, targets: &Targets, sent_on: bool) -> u32 {
+    pub(crate) fn deliver(&mut self, deliver: &Deliver, frame: Opaque<'_>) -> u32 {
+        let (receipt, sent_on) = (deliver.receipt, deliver.sent_on);
         let mut settled = 0;
-        let sender = targets.sender();
-        for target in targets.as_slice() {
+        let sender = deliver.targets.sender();
+        for target in deliver.targets.as_slice() {
             let key = target.key;
             if sender == Some(key) {
                 settled += 1;
@@ -81,6 +84,28 @@ impl Shard {
         } else {
             self.forward((home, Epoch::default()), key, receipt, frame, sent_on);
         }
+    }
+
+    /// To the recipients on one shard, by the lane to it.
+    pub(crate) fn push_deliver(
+        &mut self,
+        to: ShardId,
+        receipt: Receipt,
+        frame: Opaque<'_>,
+        targets: Targets,
+        sent_on: bool,
+    ) {
+        let payload = self.mesh.payload(to, frame);
+        let deliver = Deliver {
+            receipt,
+            kind: frame.kind,
+            channel: frame.channel,
+            sent_on,
+            targets,
+            payload,
+            keep_until: frame.keep_until,
+        };
+        self.mesh.push(to, Message::Deliver(deliver));
     }
 
     /// The session of this device here, if it is the one that was meant, or if its home, which is here, may choose.

@@ -68,7 +68,7 @@ use crate::group::open::OpenHomes;
 use crate::home::{Homes, Kept};
 use crate::input::{ConnId, Input};
 use crate::keys::KeyMap;
-use crate::mesh::message::{Batch, Epoch, Message, Payload, ShardId, TunnelId};
+use crate::mesh::message::{Batch, Deliver, Epoch, Message, Payload, ShardId, TunnelId};
 use crate::mesh::outgoing::Outgoing;
 use crate::outbox::Opaque;
 use crate::pool::Buffers;
@@ -295,18 +295,9 @@ impl Shard {
 
     fn message(&mut self, from: ShardId, message: &Message, batch: &Batch) {
         match message {
-            Message::Deliver {
-                receipt,
-                kind,
-                channel,
-                sent_on,
-                targets,
-                payload,
-                keep_until,
-            } => {
-                let frame = lent(batch, *kind, *channel, payload, *keep_until);
-                let settled = self.deliver(*receipt, frame, targets, *sent_on);
-                self.settle(*receipt, settled, None);
+            Message::Deliver(deliver) => {
+                let settled = self.deliver(deliver, deliver.frame(batch));
+                self.settle(deliver.receipt, settled, None);
             }
             Message::Return {
                 device,
@@ -393,6 +384,13 @@ impl Shard {
                 Owner::Drain => self.drain_expired(),
             }
         }
+    }
+}
+
+impl Deliver {
+    /// The frame, lent by the batch it came in.
+    fn frame<'a>(&'a self, batch: &'a Batch) -> Opaque<'a> {
+        lent(batch, self.kind, self.channel, &self.payload, self.keep_until)
     }
 }
 

@@ -11,13 +11,13 @@ use commucat_proto::limits::MAX_RELAYED_PAYLOAD;
 use commucat_proto::{Frame, Parsed, frame};
 use smallvec::SmallVec;
 
-use crate::mesh::message::{Batch, DeviceKey, Epoch, Message, Receipt, Target, Targets, TunnelId};
+use crate::mesh::message::{Batch, Deliver, DeviceKey, Epoch, Message, Receipt, Target, Targets, TunnelId};
 use crate::outbox::{KEEP, Opaque};
 use crate::route::{Leg, Plan};
 use crate::session::State;
 use crate::session::ready::{RECIPIENT, unreached};
 use crate::tunnel::Tunnel;
-use crate::{Shard, lane, lent};
+use crate::{Shard, lane};
 
 /// Frames of one run.
 const RUN: usize = 32;
@@ -51,43 +51,32 @@ pub(crate) fn is_crowd(plan: &Plan) -> bool {
 #[inline]
 pub(crate) fn run_of(messages: &[Message]) -> usize {
     match messages {
-        [first @ Message::Deliver { targets, .. }, rest @ ..] if targets.as_slice().len() >= CROWD => {
-            let alike = rest.iter().take(RUN - 1).take_while(|next| follows(first, next));
-            1 + alike.count()
+        [Message::Deliver(first), rest @ ..] if first.targets.as_slice().len() >= CROWD => {
+            let alike = rest.iter().take(RUN - 1);
+            1 + alike
+                .take_while(|next| matches!(next, Message::Deliver(next) if follows(first, next)))
+                .count()
         }
         _ => 1,
     }
 }
 
 /// Whether both are frames of one sender on one channel to the same recipients, to be queued or stored.
-fn follows(first: &Message, next: &Message) -> bool {
-    let (
-        Message::Deliver {
-            receipt,
-            kind,
-            channel,
-            sent_on,
-            targets,
-            ..
-        },
-        Message::Deliver {
-            receipt: next_receipt,
-            kind: next_kind,
-            channel: next_channel,
-            sent_on: next_sent_on,
-            targets: next_targets,
-            ..
-        },
-    ) = (first, next)
-    else {
-        return false;
+fn follows(first: &Deliver, next: &Deliver) -> bool {
+    let way = |deliver: &Deliver| {
+        let Receipt { shard, tunnel, .. } = deliver.receipt;
+        (
+            shard,
+            tunnel,
+            deliver.channel,
+            deliver.sent_on,
+            deliver.targets.sender(),
+        )
     };
-    kind.is_storable()
-        && next_kind.is_storable()
-        && (receipt.shard, receipt.tunnel, channel, sent_on)
-            == (next_receipt.shard, next_receipt.tunnel, next_channel, next_sent_on)
-        && std::ptr::eq(targets.as_slice(), next_targets.as_slice())
-        && targets.sender() == next_targets.sender()
+    first.kind.is_storable()
+        && next.kind.is_storable()
+        && way(first) == way(next)
+        && std::ptr::eq(first.targets.as_slice(), next.targets.as_slice())
 }
 
 impl Shard {
@@ -110,14 +99,17 @@ impl Shard {
         let State::Ready(ready) = &tunnel.state else {
             return (run, used);
         };
-        let mut cost = 0;
+        let (mut recipients, mut cost) = (0, 0);
         while run.len() < RUN
             && let Ok(Parsed::Frame { frame, consumed }) = frame::parse(&bytes[used..], &limits.frame)
         {
-            let Some(route) = ready.routes.get(&frame.channel) else {
-                break;
-            };
-            cost += (frame.payload.len() + RECIPIENT) * route.recipients(&self.groups).count();
+            if run.is_empty() {
+                let Some(route) = ready.routes.get(&frame.channel) else {
+                    break;
+                };
+                recipients = route.recipients(&self.groups).count();
+            }
+            cost += (frame.payload.len() + RECIPIENT) * recipients;
             let fits = ready.pending.places() + run.len() < limits.unacked_frames
                 && ready.pending.cost() + cost <= limits.unacked_bytes
                 && self.inflight + cost <= limits.inflight_bytes;
@@ -198,7 +190,7 @@ impl Shard {
             if *by_lane {
                 for (Offered { receipt, frame }, unsettled) in run.iter().zip(&mut *unsettled) {
                     *unsettled += count(targets);
-                    self.push_deliver(*shard, *receipt, *frame, targets.without(sender));
+                    self.push_deliver(*shard, *receipt, *frame, targets.without(sender), false);
                 }
                 continue;
             }
@@ -218,29 +210,18 @@ impl Shard {
     }
 
     /// As `deliver` does for one frame, for messages that are one run.
-    pub(crate) fn deliver_run(&mut self, messages: &[Message], batch: &Batch) {
-        let mut run = Run::new();
-        let mut to = None;
-        for message in messages {
-            if let Message::Deliver {
-                receipt,
-                kind,
-                channel,
-                sent_on,
-                targets,
-                payload,
-                keep_until,
-            } = message
-            {
-                to = Some((targets, *sent_on));
-                let frame = lent(batch, *kind, *channel, payload, *keep_until);
-                run.push(Offered {
-                    receipt: *receipt,
-                    frame,
-                });
-            }
-        }
-        let Some((targets, sent_on)) = to else { return };
+    pub(crate) fn deliver_run<'a>(&mut self, messages: &'a [Message], batch: &'a Batch) {
+        let [Message::Deliver(Deliver { targets, sent_on, .. }), ..] = messages else {
+            return;
+        };
+        let offered = |message: &'a Message| match message {
+            Message::Deliver(deliver) => Some(Offered {
+                receipt: deliver.receipt,
+                frame: deliver.frame(batch),
+            }),
+            _ => None,
+        };
+        let run: Run<'_> = messages.iter().filter_map(offered).collect();
         let mut unsettled = [0; RUN];
         let others = |target: &&Target| targets.sender() != Some(target.key);
         for target in targets.as_slice().iter().filter(others) {
@@ -250,7 +231,7 @@ impl Shard {
             }
             for (Offered { receipt, frame }, unsettled) in run.iter().zip(&mut unsettled) {
                 *unsettled += 1;
-                self.deliver_away(target.key, *receipt, *frame, sent_on);
+                self.deliver_away(target.key, *receipt, *frame, *sent_on);
             }
         }
         for (Offered { receipt, .. }, unsettled) in run.iter().zip(unsettled) {

@@ -228,18 +228,6 @@ impl Shard {
         frame: Opaque<'_>,
         sent_on: bool,
     ) {
-        let payload = self.mesh.payload(to, frame);
-        let (kind, channel) = (frame.kind, frame.channel);
-        let targets = Targets::One(Target { key, epoch });
-        let deliver = Message::Deliver {
-            receipt,
-            kind,
-            channel,
-            sent_on,
-            targets,
-            payload,
-            keep_until: frame.keep_until,
-        };
-        self.mesh.push(to, deliver);
+        self.push_deliver(to, receipt, frame, Targets::One(Target { key, epoch }), sent_on);
     }
 }

@@ -196,26 +196,30 @@ pub enum Occasion {
     Said,
 }
 
+/// A frame on its way to recipients on one shard.
+#[derive(Clone, Debug)]
+pub struct Deliver {
+    /// Who waits for a receipt; none for frames nobody waits for.
+    pub receipt: Receipt,
+    /// Opaque frame type.
+    pub kind: FrameType,
+    /// The sender's channel.
+    pub channel: ChannelId,
+    /// The home has sent it on. If it comes back, the device has left that shard, and nothing may pass it.
+    pub sent_on: bool,
+    /// Recipients there.
+    pub targets: Targets,
+    /// Ciphertext.
+    pub payload: Payload,
+    /// Worth nothing in an inbox from then on.
+    pub keep_until: Wall,
+}
+
 /// One message.
 #[derive(Clone, Debug)]
 pub enum Message {
     /// A frame for devices believed to be attached to, or at home on, the receiving shard.
-    Deliver {
-        /// Who waits for a receipt; none for frames nobody waits for.
-        receipt: Receipt,
-        /// Opaque frame type.
-        kind: FrameType,
-        /// The sender's channel.
-        channel: ChannelId,
-        /// The home has sent it on. If it comes back, the device has left that shard, and nothing may pass it.
-        sent_on: bool,
-        /// Recipients there.
-        targets: Targets,
-        /// Ciphertext.
-        payload: Payload,
-        /// Worth nothing in an inbox from then on.
-        keep_until: Wall,
-    },
+    Deliver(Deliver),
     /// To the home: a frame that a device's own shard could not queue. Goes to the inbox, in order.
     Return {
         /// Whose frame it would have been.

@@ -15,7 +15,7 @@ use crate::delivery::{Delivery, Mode};
 use crate::directory::Namer;
 use crate::keys::ChannelMap;
 use crate::lane::SHARE_FROM;
-use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, ShardId, Targets};
+use crate::mesh::message::{DeviceKey, Epoch, Receipt, Refusal, Targets};
 use crate::outbox::{KEEP, Opaque};
 use crate::presence::ONLINE;
 use crate::route::{Cores, Leg, Plan, Route};
@@ -282,7 +282,7 @@ impl Shard {
         {
             if *by_lane {
                 unsettled += u32::try_from(targets.as_slice().len()).unwrap_or(u32::MAX);
-                self.push_deliver(*shard, receipt, opaque, targets.without(sender));
+                self.push_deliver(*shard, receipt, opaque, targets.without(sender), false);
                 continue;
             }
             for target in targets.as_slice() {
@@ -303,21 +303,6 @@ impl Shard {
             }
         }
         unsettled
-    }
-
-    /// To the recipients on one shard, by the lane to it.
-    pub(crate) fn push_deliver(&mut self, to: ShardId, receipt: Receipt, frame: Opaque<'_>, targets: Targets) {
-        let payload = self.mesh.payload(to, frame);
-        let message = Message::Deliver {
-            receipt,
-            kind: frame.kind,
-            channel: frame.channel,
-            sent_on: false,
-            targets,
-            payload,
-            keep_until: frame.keep_until,
-        };
-        self.mesh.push(to, message);
     }
 
     /// The session that a frame was said for has ended. Its word that a call is over may not have been kept for somebody who

@@ -270,31 +270,20 @@ impl Bed {
         }
         // Offers end, calls linger, owed appends are tried again.
         self.pass(Duration::from_secs(600));
-        let Gauges {
-            connections,
-            tunnels,
-            attached,
-            outbox_bytes,
-            inflight_bytes,
-            unacked,
-            unparsed_bytes,
-            store_waiting,
-            calls,
-            ..
-        } = self.gauges();
+        let gauges = self.gauges();
         let held = [
-            connections,
-            tunnels,
-            attached,
-            outbox_bytes,
-            inflight_bytes,
-            unacked,
-            unparsed_bytes,
-            store_waiting,
-            calls,
+            gauges.connections,
+            gauges.tunnels,
+            gauges.attached,
+            gauges.outbox_bytes,
+            gauges.inflight_bytes,
+            gauges.unacked,
+            gauges.unparsed_bytes,
+            gauges.store_waiting,
+            gauges.calls,
         ];
-        assert_eq!(held, [0; 9], "{:?}", self.gauges());
-        assert!(!draining || self.shard.is_drained(), "{:?}", self.gauges());
+        assert_eq!(held, [0; 9], "{gauges:?}");
+        assert!(!draining || self.shard.is_drained(), "{gauges:?}");
     }
 
     fn happen(&mut self, input: Input<'_>) {

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use commucat_shard::mesh::group::GroupMessage;
-use commucat_shard::mesh::message::{Batch, Message, Target, Targets};
+use commucat_shard::mesh::message::{Batch, Deliver, Message, Target, Targets};
 use commucat_shard::mesh::naming::NamingMessage;
 
 use crate::agenda::{Agenda, Event};
@@ -101,7 +101,7 @@ impl Mesh {
             _ => {}
         }
         let frames: Vec<usize> = (0..batch.messages.len())
-            .filter(|at| matches!(batch.messages[*at], Message::Deliver { .. }))
+            .filter(|at| matches!(batch.messages[*at], Message::Deliver(_)))
             .collect();
         if frames.is_empty() || self.dice.below(4) != 0 {
             return;
@@ -118,8 +118,8 @@ impl Mesh {
 
 /// The payload becomes that of nobody; the receipt still comes, which is what makes it a lie.
 fn lose_frame(batch: &mut Batch, at: usize) {
-    if let Message::Deliver { payload, .. } = &mut batch.messages[at] {
-        *payload = commucat_shard::mesh::message::Payload::Shared(bytes::Bytes::from_static(b"lost"));
+    if let Message::Deliver(deliver) = &mut batch.messages[at] {
+        deliver.payload = commucat_shard::mesh::message::Payload::Shared(bytes::Bytes::from_static(b"lost"));
     }
 }
 
@@ -147,12 +147,12 @@ fn misdeliver(batch: &mut Batch, at: usize) {
         .messages
         .iter()
         .filter_map(|message| match message {
-            Message::Deliver { targets, .. } => Some(targets.as_slice().to_vec()),
+            Message::Deliver(deliver) => Some(deliver.targets.as_slice().to_vec()),
             _ => None,
         })
         .flatten()
         .collect();
-    if let Message::Deliver { targets, .. } = &mut batch.messages[at] {
+    if let Message::Deliver(Deliver { targets, .. }) = &mut batch.messages[at] {
         let wrong = others.iter().find(|target| !targets.as_slice().contains(target));
         if let Some(wrong) = wrong {
             *targets = Targets::One(*wrong);

@@ -5,7 +5,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use commucat_sim::mutation::{self, Mutation};
@@ -21,6 +22,9 @@ struct Arguments {
     /// Events of each seed in which things fail.
     #[arg(long, default_value_t = 3_000)]
     steps: u64,
+    /// Seconds that these may take; a fault by which the relay never comes to rest is seen by that.
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
 }
 
 /// Where and by whom a fault was seen.
@@ -93,7 +97,7 @@ fn with_fault(
     let file = tree.join(&fault.file);
     let sound = fs::read_to_string(&file)?;
     fs::write(&file, fault.apply(tree)?)?;
-    let seen = build(tree, place).and_then(|sim| search(&sim, arguments));
+    let seen = build(tree, place).and_then(|sim| search(&sim, place, arguments));
     fs::write(&file, sound)?;
     seen.map_err(|error| format!("\"{}\": {error}", fault.name).into())
 }
@@ -120,20 +124,44 @@ fn build(tree: &Path, place: &Path) -> Result<PathBuf, Box<dyn std::error::Error
     Ok(target.join("debug/sim"))
 }
 
-fn search(sim: &Path, arguments: &Arguments) -> Result<Option<Seen>, Box<dyn std::error::Error>> {
-    let output = Command::new(sim)
+fn search(sim: &Path, place: &Path, arguments: &Arguments) -> Result<Option<Seen>, Box<dyn std::error::Error>> {
+    let (reports, errors) = (place.join("reports"), place.join("errors"));
+    let mut child = Command::new(sim)
         .args(["--seeds", &arguments.seeds.to_string()])
         .args(["--steps", &arguments.steps.to_string()])
-        .output()?;
-    if output.status.success() {
-        return Ok(None);
+        .stdin(Stdio::null())
+        .stdout(fs::File::create(&reports)?)
+        .stderr(fs::File::create(&errors)?)
+        .spawn()?;
+    let ended = wait(&mut child, Duration::from_secs(arguments.seconds))?;
+    let (reports, errors) = (fs::read_to_string(&reports)?, fs::read_to_string(&errors)?);
+    match ended {
+        Some(status) if status.success() => Ok(None),
+        Some(_) => Ok(Some(seen(&reports, &errors)?)),
+        None => Ok(Some(Seen {
+            seed: reports.lines().count() as u64 + 1,
+            steps: None,
+            by: format!("it does not end within {} s", arguments.seconds),
+        })),
     }
-    Ok(Some(read(&output)?))
+}
+
+/// `None` when it had to be killed.
+fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + patience;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok(None)
 }
 
 /// `FAILED checker: …`, or the relay's own assertion, and `replay: … --seed N …`.
-fn read(output: &Output) -> Result<Seen, Box<dyn std::error::Error>> {
-    let errors = String::from_utf8_lossy(&output.stderr);
+fn seen(reports: &str, errors: &str) -> Result<Seen, Box<dyn std::error::Error>> {
     let replay = errors.lines().find(|line| line.starts_with("replay:"));
     let seed = replay
         .and_then(|line| line.split(" --seed ").nth(1)?.split(' ').next()?.parse().ok())
@@ -143,7 +171,6 @@ fn read(output: &Output) -> Result<Seen, Box<dyn std::error::Error>> {
         Some(failed) => failed.split(':').next().unwrap_or(failed).to_owned(),
         None => "an assertion of the relay".to_owned(),
     };
-    let reports = String::from_utf8_lossy(&output.stdout);
     let of_seed = format!("seed {seed} ");
     let steps = reports
         .lines()
