@@ -9,6 +9,7 @@ pub struct OsEntropy;
 impl Entropy for OsEntropy {
     /// # Panics
     /// When the operating system has no randomness, for then no key may be made.
+    #[expect(clippy::panic, reason = "the process of a client, whose system is broken")]
     fn fill(&mut self, out: &mut [u8]) {
         if let Err(error) = getrandom::fill(out) {
             panic!("the operating system gives no randomness: {error}");

@@ -8,6 +8,9 @@
 //!
 //! The simulator drives [`Connection`] over plain HTTP/1.1; whoever has a socket drives [`Link`].
 
+// What a peer sends may end its connection and never the process; where something cannot fail, its place says why.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 pub mod blocking;
 pub mod call;
 pub mod config;

@@ -58,6 +58,9 @@
 //! JSON. Invariants of the whole crate: no input panics, no limit waits for the bytes it limits, and nothing here knows
 //! a socket, a clock or a generator.
 
+// What a peer sends may end its connection and never the process; where something cannot fail, its place says why.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 pub mod control;
 pub mod diagnostic;
 pub mod frame;

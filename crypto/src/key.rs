@@ -108,8 +108,12 @@ impl StaticKey {
         Self::from_secret(Zeroizing::new(bytes))
     }
 
+    #[expect(
+        clippy::expect_used,
+        reason = "any 32 bytes are a secret of X25519; what a handshake asks for is tried"
+    )]
     fn from_secret(secret: Zeroizing<[u8; KEY_LEN]>) -> Self {
-        Self::try_from_secret(secret).expect("any 32 bytes are a secret of X25519, and there is memory for its key")
+        Self::try_from_secret(secret).expect("memory for a key")
     }
 
     /// `None` when the library has no memory for the key: what a peer's handshake asks for fails then, and nothing else.

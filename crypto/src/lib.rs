@@ -14,6 +14,9 @@
 //! peer can cause a panic; randomness is an argument; secrets are wiped where this crate holds them, and no `Debug`
 //! prints one.
 
+// What a peer sends may end its connection and never the process; where something cannot fail, its place says why.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 pub mod certificate;
 pub mod entropy;
 pub mod error;

@@ -151,6 +151,10 @@ pub struct Gauges {
     pub outbox_bytes: usize,
     /// The fullest outbox.
     pub outbox_max: usize,
+    /// The most storable frames of one session, in bytes.
+    pub bulk_max: usize,
+    /// The most droppable frames of one session, in bytes.
+    pub media_max: usize,
     /// Payload bytes times recipients that wait for another core or the store.
     pub inflight_bytes: usize,
     /// Frames that wait so.

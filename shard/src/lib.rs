@@ -15,6 +15,9 @@
 //! is sealed into the send buffer; between cores once more, into the batch. Larger ones with several recipients are counted.
 //! What follows each other to several recipients is handed out together (`run`).
 
+// What a peer sends may end its connection and never the process; where something cannot fail, its place says why.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 mod awaiting;
 mod calls;
 pub mod clock;

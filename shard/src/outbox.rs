@@ -170,7 +170,7 @@ impl Outbox {
     }
 
     fn room_for(&self, payload: usize, limits: &Limits) -> bool {
-        let used = self.bulk.bytes() + self.held.bytes();
+        let used = self.bulk_bytes();
         used == 0 || used + Lane::cost(payload) <= limits.outbox_bytes
     }
 
@@ -206,7 +206,16 @@ impl Outbox {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.control.bytes() + self.bulk.bytes() + self.media.bytes() + self.held.bytes()
+        self.control.bytes() + self.bulk_bytes() + self.media_bytes()
+    }
+
+    /// Storable frames, those that wait behind a replay included.
+    pub(crate) fn bulk_bytes(&self) -> usize {
+        self.bulk.bytes() + self.held.bytes()
+    }
+
+    pub(crate) fn media_bytes(&self) -> usize {
+        self.media.bytes()
     }
 
     /// Whether `slim` would give memory back.

@@ -12,6 +12,8 @@ pub struct Survey {
     next: usize,
     outbox_bytes: usize,
     outbox_max: usize,
+    bulk_max: usize,
+    media_max: usize,
     unacked: usize,
 }
 
@@ -24,6 +26,8 @@ impl Shard {
             let bytes = tunnel.outbox.bytes();
             survey.outbox_bytes += bytes;
             survey.outbox_max = survey.outbox_max.max(bytes);
+            survey.bulk_max = survey.bulk_max.max(tunnel.outbox.bulk_bytes());
+            survey.media_max = survey.media_max.max(tunnel.outbox.media_bytes());
             survey.unacked += tunnel.state.unacked();
         }
         survey.next = end;
@@ -33,6 +37,8 @@ impl Shard {
             attached: self.attached.len(),
             outbox_bytes: survey.outbox_bytes,
             outbox_max: survey.outbox_max,
+            bulk_max: survey.bulk_max,
+            media_max: survey.media_max,
             inflight_bytes: self.inflight,
             unacked: survey.unacked,
             unparsed_bytes: self.unparsed,

@@ -11,6 +11,9 @@
 //! two without either waiting for the other. Invariant of the whole: an answer is given only when its effect survives a
 //! power cut, unless its request says that nobody waits for that.
 
+// What a peer sends may end its connection and never the process; where something cannot fail, its place says why.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)]
+
 pub mod api;
 #[cfg(feature = "embedded")]
 pub mod embedded;
@@ -27,6 +30,7 @@ pub mod redis;
 pub mod remote;
 mod store;
 #[cfg(feature = "suite")]
+#[allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "it is a test")]
 pub mod suite;
 
 pub use store::Store;

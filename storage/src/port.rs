@@ -101,6 +101,7 @@ impl Port {
     /// # Errors
     /// The submission itself, when the port is full or the pool has shut down: nothing was taken.
     #[expect(clippy::result_large_err, reason = "the submission is handed back, not described")]
+    #[expect(clippy::unreachable, reason = "`held` is below the size of the queue here")]
     pub fn submit(&mut self, submission: Submission) -> Result<(), Submission> {
         let bytes = weight(&submission.request);
         let full = self.held == self.limits.requests
@@ -196,6 +197,10 @@ impl PortEnd {
         self.shared.in_flight.load(Ordering::SeqCst) == 0
     }
 
+    #[expect(
+        clippy::unreachable,
+        reason = "both queues have one size, and a request keeps its place in it"
+    )]
     pub(crate) fn complete(&self, completion: Completion, bytes: usize) {
         if let Err(back) = self.shared.completions.push(Weighed {
             what: completion,

@@ -23,8 +23,12 @@ pub fn parse<T: DeserializeOwned>(payload: &[u8], scratch: &mut Vec<u8>) -> Resu
 }
 
 /// Appends `value` as JSON.
+#[expect(
+    clippy::expect_used,
+    reason = "our own types have string keys, and a Vec takes every byte"
+)]
 pub fn write<T: Serialize>(value: &T, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, value).expect("control payloads have string keys and a Vec takes every byte");
+    serde_json::to_writer(out, value).expect("a control payload of ours is JSON");
 }
 
 /// The parser's words, short enough for an ERROR frame.

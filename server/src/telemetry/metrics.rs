@@ -316,6 +316,18 @@ pub static METRICS: &[Metric] = &[
         "Bytes queued for the recipient with most of them."
     ),
     gauge!(
+        "outbox_bulk_fullest_bytes",
+        "bytes",
+        held.bulk_max,
+        "Storable frames queued for the recipient with most of them."
+    ),
+    gauge!(
+        "outbox_media_fullest_bytes",
+        "bytes",
+        held.media_max,
+        "Droppable frames queued for the recipient with most of them."
+    ),
+    gauge!(
         "inflight_bytes",
         "bytes",
         held.inflight_bytes,

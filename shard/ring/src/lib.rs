@@ -24,6 +24,8 @@
 //!
 //! This is the only package of the workspace that holds `unsafe`.
 
+// What a peer sends may end its connection and never the process; where something cannot fail, its place says why.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable)]
 #![cfg(target_os = "linux")]
 
 mod accept;

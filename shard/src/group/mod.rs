@@ -63,12 +63,14 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
+    #[expect(clippy::expect_used, reason = "whoever has a slot holds its group")]
     pub(crate) fn get(&self, slot: GroupSlot) -> &SharedRoute {
         self.open[slot.0 as usize]
             .as_ref()
             .expect("a group that is held is open")
     }
 
+    #[expect(clippy::expect_used, reason = "whoever has a slot holds its group")]
     pub(crate) fn get_mut(&mut self, slot: GroupSlot) -> &mut SharedRoute {
         self.open[slot.0 as usize]
             .as_mut()
@@ -117,6 +119,7 @@ impl Groups {
         slot
     }
 
+    #[expect(clippy::expect_used, reason = "called once, by what makes the slot unknown")]
     fn remove(&mut self, slot: GroupSlot) -> SharedRoute {
         let route = self.open[slot.0 as usize].take().expect("an open group");
         self.members -= route.size();

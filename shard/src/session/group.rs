@@ -296,10 +296,11 @@ impl Shard {
         }
     }
 
+    #[expect(clippy::expect_used, reason = "hexadecimal digits are a group id")]
     fn new_group_id(&mut self) -> GroupId {
         let mut bits = [0; 16];
         self.entropy.fill(&mut bits);
-        GroupId::parse(&hex::encode(bits)).expect("hexadecimal digits are a group id")
+        GroupId::parse(&hex::encode(bits)).expect("a group id")
     }
 }
 

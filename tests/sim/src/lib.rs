@@ -11,6 +11,7 @@ mod dice;
 mod fact;
 mod ground;
 mod ids;
+mod many;
 mod mesh;
 pub mod mutation;
 mod people;
@@ -26,6 +27,7 @@ mod world;
 use std::fmt;
 
 pub use check::Violation;
+pub use many::many;
 pub use sabotage::Sabotage;
 pub use tally::Tally;
 

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use commucat_shard::counters::{Counters, Drop};
 
+/// What the simulated people do not make happen: their ACKs are read.
+const UNREACHED: [&str; 1] = ["control_full"];
+
 /// Counts by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally(BTreeMap<&'static str, u64>);
@@ -53,6 +56,14 @@ impl Tally {
         for (name, count) in &other.0 {
             self.add(name, *count);
         }
+    }
+
+    /// Paths that no run came across, but for those that none can.
+    pub fn unmet(&self) -> impl Iterator<Item = &'static str> {
+        let unmet = self
+            .counts()
+            .filter(|(name, count)| *count == 0 && !UNREACHED.contains(name));
+        unmet.map(|(name, _)| name)
     }
 
     /// All counts, by name.

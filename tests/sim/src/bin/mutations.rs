@@ -1,6 +1,6 @@
 //! Puts one deliberate fault after another into a copy of the relay's sources, and asks the simulator whether it notices.
 //!
-//! `cargo run --release --bin mutations [-- --only WORDS]`: a table with the checker that saw each fault, the seed, and after
+//! `cargo run --profile sim --bin mutations [-- --only WORDS]`: a table with the checker that saw each fault, the seed, and after
 //! how many steps; exit code 1 when one was not seen. The copy and its builds stand in `target/mutations`.
 
 use std::fs;
@@ -29,7 +29,7 @@ struct Arguments {
 
 /// Where and by whom a fault was seen.
 struct Seen {
-    seed: u64,
+    seed: Option<u64>,
     steps: Option<u64>,
     by: String,
 }
@@ -60,8 +60,8 @@ fn hunt(arguments: &Arguments) -> Result<bool, Box<dyn std::error::Error>> {
         let seen = with_fault(fault, &tree, &place, arguments)?;
         match &seen {
             Some(Seen { seed, steps, by }) => {
-                let steps = steps.map_or_else(|| "-".to_owned(), |steps| steps.to_string());
-                println!("{:<70} {seed:>6} {steps:>6}  {by}", fault.name);
+                let known = |number: &Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+                println!("{:<70} {:>6} {:>6}  {by}", fault.name, known(seed), known(steps));
             }
             None => println!("{:<70} NOT SEEN in {} seeds", fault.name, arguments.seeds),
         }
@@ -110,6 +110,8 @@ fn build(tree: &Path, place: &Path) -> Result<PathBuf, Box<dyn std::error::Error
             "build",
             "--quiet",
             "--locked",
+            "--profile",
+            "sim",
             "--package",
             "commucat-sim",
             "--bin",
@@ -121,7 +123,7 @@ fn build(tree: &Path, place: &Path) -> Result<PathBuf, Box<dyn std::error::Error
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
     }
-    Ok(target.join("debug/sim"))
+    Ok(target.join("sim/sim"))
 }
 
 fn search(sim: &Path, place: &Path, arguments: &Arguments) -> Result<Option<Seen>, Box<dyn std::error::Error>> {
@@ -139,7 +141,7 @@ fn search(sim: &Path, place: &Path, arguments: &Arguments) -> Result<Option<Seen
         Some(status) if status.success() => Ok(None),
         Some(_) => Ok(Some(seen(&reports, &errors)?)),
         None => Ok(Some(Seen {
-            seed: reports.lines().count() as u64 + 1,
+            seed: None,
             steps: None,
             by: format!("it does not end within {} s", arguments.seconds),
         })),
@@ -160,21 +162,17 @@ fn wait(child: &mut Child, patience: Duration) -> std::io::Result<Option<ExitSta
     Ok(None)
 }
 
-/// `FAILED checker: …`, or the relay's own assertion, and `replay: … --seed N …`.
+/// `FAILED checker: …`, and `seed N … steps M …`.
 fn seen(reports: &str, errors: &str) -> Result<Seen, Box<dyn std::error::Error>> {
-    let replay = errors.lines().find(|line| line.starts_with("replay:"));
-    let seed = replay
-        .and_then(|line| line.split(" --seed ").nth(1)?.split(' ').next()?.parse().ok())
-        .ok_or_else(|| format!("the simulator ended in an unknown way: {errors}"))?;
+    let after = |line: &str, word: &str| -> Option<u64> { line.split(word).nth(1)?.split(' ').next()?.parse().ok() };
     let failed = errors.lines().find_map(|line| line.strip_prefix("FAILED "));
-    let by = match failed {
-        Some(failed) => failed.split(':').next().unwrap_or(failed).to_owned(),
-        None => "an assertion of the relay".to_owned(),
+    let report = reports.lines().find(|line| line.starts_with("seed "));
+    let (Some(failed), Some(report)) = (failed, report) else {
+        return Err(format!("the simulator ended in an unknown way: {errors}").into());
     };
-    let of_seed = format!("seed {seed} ");
-    let steps = reports
-        .lines()
-        .find(|line| line.starts_with(&of_seed))
-        .and_then(|line| line.split(" steps ").nth(1)?.split(' ').next()?.parse().ok());
-    Ok(Seen { seed, steps, by })
+    Ok(Seen {
+        seed: after(report, "seed "),
+        steps: after(report, " steps "),
+        by: failed.split(':').next().unwrap_or(failed).to_owned(),
+    })
 }

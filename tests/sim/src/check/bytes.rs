@@ -28,11 +28,19 @@ impl Bytes {
         }
     }
 
-    fn outbox(&self) -> usize {
+    /// Live frames stop at the limit, or at one of any size; a page of a replay comes on top.
+    fn bulk(&self) -> usize {
         let limits = &self.limits;
-        let bulk = limits.outbox_bytes.max(self.frame) + self.frame + limits.replay_rows * OVERHEAD;
-        let media = limits.media_bytes.max(self.frame) + self.frame;
-        bulk + media + limits.control_bytes + (limits.unacked_frames + 4) * CONTROL
+        limits.outbox_bytes.max(self.frame) + self.frame + limits.replay_rows * OVERHEAD
+    }
+
+    fn media(&self) -> usize {
+        self.limits.media_bytes.max(self.frame)
+    }
+
+    fn outbox(&self) -> usize {
+        let control = self.limits.control_bytes + (self.limits.unacked_frames + 4) * CONTROL;
+        self.bulk() + self.media() + control
     }
 
     pub(crate) fn look(&self, shard: u16, gauges: &Gauges) -> Result<(), Violation> {
@@ -40,6 +48,8 @@ impl Bytes {
         let bounds = [
             ("connections", gauges.connections, limits.connections as usize),
             ("outbox_max", gauges.outbox_max, self.outbox()),
+            ("bulk_max", gauges.bulk_max, self.bulk()),
+            ("media_max", gauges.media_max, self.media()),
             ("outbox_bytes", gauges.outbox_bytes, gauges.tunnels * self.outbox()),
             ("unacked", gauges.unacked, gauges.tunnels * limits.unacked_frames),
             (

@@ -427,14 +427,22 @@ fn a_known_device_must_not_be_refused_as_unknown() {
 #[test]
 fn a_queue_must_not_outgrow_its_limit_and_nothing_must_be_left() {
     let mut checkers = story();
-    let gauges = Gauges {
+    let outbox = Gauges {
         outbox_max: 1 << 30,
         ..Gauges::default()
     };
-    assert_eq!(
-        checkers.gauges(0, &gauges).expect_err("a gigabyte is too much").checker,
-        "bytes"
-    );
+    let bulk = Gauges {
+        bulk_max: 1 << 25,
+        ..Gauges::default()
+    };
+    let media = Gauges {
+        media_max: 1 << 25,
+        ..Gauges::default()
+    };
+    for gauges in [outbox, bulk, media] {
+        let complaint = checkers.gauges(0, &gauges).expect_err("that is too much");
+        assert_eq!(complaint.checker, "bytes");
+    }
     let gauges = Gauges {
         peers: 1,
         ..Gauges::default()

@@ -218,6 +218,7 @@ impl People {
         session.trespasses = true;
         // Somebody may invite it just in time: then this is where its frames would go.
         session.channels.entry(channel).or_default().joined = false;
+        ground.fact(&Fact::Wavers { session: no })?;
         ground.fact(&Fact::Trespassed {
             session: no,
             channel,

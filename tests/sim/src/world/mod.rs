@@ -8,7 +8,9 @@ mod heal;
 mod revoke;
 mod turn;
 
+use std::any::Any;
 use std::collections::VecDeque;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,6 +98,12 @@ pub(crate) struct World {
     moved_at: u64,
 }
 
+fn asserted(words: &(dyn Any + Send)) -> Violation {
+    let text = words.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| words.downcast_ref::<&str>().copied());
+    Violation::new("assertion", text.unwrap_or("it says nothing"))
+}
+
 impl World {
     pub(crate) fn new(options: &Options) -> Self {
         let seed = options.seed;
@@ -160,9 +168,10 @@ impl World {
             .collect();
     }
 
-    /// Runs to the end, or to the first broken promise.
+    /// Runs to the end, or to the first broken promise; a failed assertion of the relay is one.
     pub(crate) fn run(mut self) -> Report {
-        let broken = self.live().and_then(|()| self.heal()).err();
+        let lived = panic::catch_unwind(AssertUnwindSafe(|| self.live().and_then(|()| self.heal())));
+        let broken = lived.unwrap_or_else(|words| Err(asserted(&*words))).err();
         let failure = broken.map(|violation| Failure {
             violation,
             last: self.ground.trace.tail().map(str::to_owned).collect(),
