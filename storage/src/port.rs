@@ -6,17 +6,27 @@
 //!
 //! When it is full, `submit` hands the submission back and nothing was taken: backpressure on the senders concerned.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+mod bell;
+mod gate;
+
+use std::sync::atomic::{Ordering, fence};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_queue::ArrayQueue;
 use tokio::sync::Notify;
+
+use self::bell::Bell;
+use self::gate::Gate;
 
 use crate::api::{
     AccountRequest, Completion, FRIENDS_PER_USER, GroupRequest, PresenceRequest, Request, StoreError, Submission,
 };
 use crate::limits::{FRIEND_OVERHEAD, MEMBER_OVERHEAD, PORT_BYTES, PORT_REQUESTS, REQUEST_OVERHEAD, ROSTER_BYTES};
+
+/// What the bell and the gate are made of: here the machine's, in their model tests loom's.
+mod atomics {
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+}
 
 /// Called when completions are ready and the port's owner may be asleep. It runs on the pool's thread and must not wait.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -46,9 +56,8 @@ pub fn port(limits: PortLimits, wake: Wake) -> (Port, PortEnd) {
     let shared = Arc::new(Shared {
         submissions: ArrayQueue::new(requests),
         completions: ArrayQueue::new(requests),
-        in_flight: AtomicUsize::new(0),
-        closed: AtomicBool::new(false),
-        rung: AtomicBool::new(false),
+        gate: Gate::default(),
+        owner: Bell::new(true),
         doorbell: OnceLock::new(),
     });
     let end = PortEnd {
@@ -71,12 +80,9 @@ struct Shared {
     submissions: ArrayQueue<Weighed<Submission>>,
     /// Full: cannot be, see the module's invariant.
     completions: ArrayQueue<Weighed<Completion>>,
-    /// Taken from the shard and not answered yet; lets the pool's shutdown see a submission that is being pushed.
-    in_flight: AtomicUsize,
-    /// Nothing more is taken.
-    closed: AtomicBool,
-    /// The owner has been woken and has not seen its queue empty since.
-    rung: AtomicBool,
+    gate: Gate,
+    /// Awake: it has been woken and has not seen its queue empty since.
+    owner: Bell,
     /// The pool's; absent until one has started.
     doorbell: OnceLock<Arc<Doorbell>>,
 }
@@ -109,10 +115,7 @@ impl Port {
         if full {
             return Err(submission);
         }
-        // Before the look at `closed`: the pool's shutdown closes, then waits until nothing is in flight.
-        self.shared.in_flight.fetch_add(1, Ordering::SeqCst);
-        if self.shared.closed.load(Ordering::SeqCst) {
-            self.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if !self.shared.gate.enter() {
             return Err(submission);
         }
         self.held += 1;
@@ -134,8 +137,7 @@ impl Port {
     pub fn try_next(&mut self) -> Option<Completion> {
         let Weighed { what, bytes } = self.shared.completions.pop().or_else(|| {
             // From here on a completion rings again; one that came just before is found by the second look.
-            self.shared.rung.store(false, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
+            self.shared.owner.lie_down();
             self.shared.completions.pop()
         })?;
         self.held -= 1;
@@ -173,6 +175,7 @@ impl PortEnd {
         // A second pool over the same port would be two answers to one request; the first keeps it.
         let first = self.shared.doorbell.set(Arc::clone(doorbell)).is_ok();
         assert!(first, "a port belongs to one pool");
+        // Whoever submits now finds the doorbell, or is found by the pool's first look at the queue.
         fence(Ordering::SeqCst);
     }
 
@@ -189,12 +192,12 @@ impl PortEnd {
     }
 
     pub(crate) fn close(&self) {
-        self.shared.closed.store(true, Ordering::SeqCst);
+        self.shared.gate.shut();
     }
 
     /// Whether everything the port has taken is answered.
     pub(crate) fn is_idle(&self) -> bool {
-        self.shared.in_flight.load(Ordering::SeqCst) == 0
+        self.shared.gate.is_idle()
     }
 
     #[expect(
@@ -208,41 +211,46 @@ impl PortEnd {
         }) {
             unreachable!("a request holds its place until it is answered: {:?}", back.what.ticket);
         }
-        self.shared.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.shared.gate.leave();
     }
 
     /// Wakes the owner, unless it has been woken and not slept since. Once per batch, after the last `complete`.
     pub(crate) fn wake(&self) {
-        fence(Ordering::SeqCst);
-        if !self.shared.rung.swap(true, Ordering::SeqCst) {
+        if self.shared.owner.must_ring() {
             (self.wake)();
         }
     }
 }
 
 /// Wakes the pool's committer, only when it sleeps.
-#[derive(Default)]
 pub(crate) struct Doorbell {
-    asleep: AtomicBool,
+    bell: Bell,
     notify: Notify,
+}
+
+impl Default for Doorbell {
+    fn default() -> Self {
+        Self {
+            bell: Bell::new(false),
+            notify: Notify::default(),
+        }
+    }
 }
 
 impl Doorbell {
     pub(crate) fn ring(&self) {
-        fence(Ordering::SeqCst);
-        if self.asleep.swap(false, Ordering::SeqCst) {
+        if self.bell.must_ring() {
             self.notify.notify_one();
         }
     }
 
     /// The sleeper's first half: after it, look at the queues once more, then [`Doorbell::wait`] or [`Doorbell::stay`].
     pub(crate) fn lie_down(&self) {
-        self.asleep.store(true, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        self.bell.lie_down();
     }
 
     pub(crate) fn stay(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        self.bell.stay();
     }
 
     pub(crate) async fn wait(&self) {

@@ -9,24 +9,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
 use super::doorbell::Doorbell;
 use super::message::{Batch, ShardId};
+use super::tally::{self, Tally};
 
 /// Batches a lane holds before they wait with the sender. A shard gives each other shard one batch per turn, so this is
 /// how many turns a receiver may lag before the sender's heap is touched; an empty slot costs 48 bytes.
 pub const LANE_BATCHES: usize = 256;
-
-/// What one shard has sent and handled so far. Written by that shard alone, so on a cache line of its own.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Tally {
-    sent: AtomicU64,
-    handled: AtomicU64,
-}
 
 /// What all endpoints of one process share.
 #[derive(Debug)]
@@ -43,24 +35,14 @@ impl Watch {
     /// How many batches were ever sent.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.0
-            .tallies
-            .iter()
-            .map(|tally| tally.sent.load(Ordering::SeqCst))
-            .sum()
+        tally::sent(&self.0.tallies)
     }
 
     /// Whether, at one moment during this call, no batch was between two shards: everything that had been handled
     /// before it is all that had been sent after it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let handled: u64 = self
-            .0
-            .tallies
-            .iter()
-            .map(|tally| tally.handled.load(Ordering::SeqCst))
-            .sum();
-        handled == self.sent()
+        tally::is_quiet(&self.0.tallies)
     }
 
     /// The bell of a shard, for a thread that queues something else for it.
@@ -179,9 +161,7 @@ impl Endpoint {
         assert!(to != self.id, "shard {} sends to itself", to.0);
         let out = &mut self.outgoing[usize::from(to.0) - usize::from(to.0 > self.id.0)];
         debug_assert_eq!(out.to, to);
-        // One writer: no read-modify-write is needed. Before the push, so that a watcher never sees more handled than sent.
-        let sent = &self.shared.tallies[usize::from(self.id.0)].sent;
-        sent.store(sent.load(Ordering::Relaxed) + 1, Ordering::SeqCst);
+        self.shared.tallies[usize::from(self.id.0)].sends();
         out.overflow.push_back(batch);
         out.refill();
     }
@@ -196,8 +176,7 @@ impl Endpoint {
         }
         let handling = std::mem::take(&mut self.handling);
         if handling > 0 {
-            let handled = &self.shared.tallies[usize::from(self.id.0)].handled;
-            handled.store(handled.load(Ordering::Relaxed) + handling, Ordering::SeqCst);
+            self.shared.tallies[usize::from(self.id.0)].has_handled(handling);
         }
     }
 

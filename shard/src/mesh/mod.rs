@@ -8,8 +8,9 @@ pub mod lanes;
 pub mod message;
 pub mod naming;
 pub(crate) mod outgoing;
+mod tally;
 
-/// What the doorbell is made of: here the machine's, in its model test loom's.
+/// What the bell and the tallies are made of: here the machine's, in their model tests loom's.
 mod atomics {
-    pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 }
