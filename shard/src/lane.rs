@@ -1,7 +1,10 @@
 //! A queue of frames without headers: small payloads in one byte ring, large ones counted. Used by `outbox` only.
 //!
-//! Invariant: the byte ring holds exactly the inline payloads of the records, in their order; `bytes()` is what the
-//! frames cost, overhead included.
+//! Invariants: the byte ring holds exactly the inline payloads of the records, and `large` exactly the counted ones, in
+//! their order; `rows` is how many records stand for a stored row; `bytes()` is what the frames cost, overhead included.
+//!
+//! What is queued for a thousand recipients lies in a thousand places, so each is touched as seldom as can be: a record
+//! fits a cache line, needs no clean-up, and a queue that has left whole is forgotten without looking at it.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -20,7 +23,7 @@ pub(crate) const SHARE_FROM: usize = 4096;
 const KEEP_BYTES: usize = 512;
 
 /// What a queued frame costs besides its payload.
-const OVERHEAD: usize = 80;
+const OVERHEAD: usize = 64;
 const _: () = assert!(
     size_of::<Record>() <= OVERHEAD,
     "the budget must cover what a queued frame really takes"
@@ -29,48 +32,44 @@ const _: () = assert!(
 /// Records from which on taking them together is cheaper than one by one.
 const WORTH_DRAINING: usize = 4;
 
-#[derive(Debug)]
-pub(crate) enum Body {
-    Inline(u32),
-    Shared(Bytes),
-}
-
-impl Body {
-    pub(crate) fn inline(payload: &[u8]) -> Self {
-        Self::Inline(u32::try_from(payload.len()).unwrap_or(u32::MAX))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Inline(length) => *length as usize,
-            Self::Shared(bytes) => bytes.len(),
-        }
-    }
-}
-
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Record {
-    pub(crate) kind: FrameType,
-    pub(crate) channel: ChannelId,
     pub(crate) row: Option<RowId>,
     pub(crate) stamp: u64,
     pub(crate) keep_until: Wall,
-    pub(crate) body: Body,
+    /// Where its payload begins, counted in inline bytes, or in large payloads, ever queued.
+    at: u64,
+    pub(crate) channel: ChannelId,
+    /// Of its payload.
+    length: u32,
+    pub(crate) kind: FrameType,
+    /// Its payload is counted and not copied.
+    is_large: bool,
     /// Nobody wants it any more: it only keeps its place, for the row it may stand for.
     pub(crate) skipped: bool,
     /// The client has acknowledged it; it waits for what stands before it (`delivery-ack`).
     pub(crate) arrived: bool,
     /// It has begun to leave and was stored as well when the queue spilled; `row` is set when the row comes back.
     pub(crate) copied: bool,
-    /// Where its inline payload begins, counted in inline bytes ever queued.
-    at: u64,
 }
 
 impl Record {
+    pub(crate) fn len(&self) -> usize {
+        self.length as usize
+    }
+
     /// Stored as well, and its row has not come back.
     pub(crate) fn is_unclaimed(&self) -> bool {
         self.copied && self.row.is_none()
     }
+}
+
+/// Payloads that are shared with other recipients.
+#[derive(Debug, Default)]
+struct Large {
+    payloads: VecDeque<Bytes>,
+    /// Large payloads ever taken away.
+    head: u64,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +79,9 @@ pub(crate) struct Lane {
     bytes: usize,
     /// Inline bytes ever queued.
     tail: u64,
+    rows: usize,
+    /// Of most lanes, none.
+    large: Option<Box<Large>>,
 }
 
 impl Lane {
@@ -129,16 +131,9 @@ impl Lane {
 
     pub(crate) fn set_row(&mut self, index: usize, row: RowId) {
         if let Some(record) = self.records.get_mut(index) {
+            self.rows += usize::from(record.row.is_none());
             record.row = Some(row);
         }
-    }
-
-    pub(crate) fn push_opaque(&mut self, frame: Opaque<'_>, row: Option<RowId>, stamp: u64) {
-        let body = match frame.shared {
-            Some(bytes) => Body::Shared(bytes.clone()),
-            None => Body::inline(frame.payload),
-        };
-        self.push(frame, row, stamp, body);
     }
 
     /// A frame of our own.
@@ -150,56 +145,80 @@ impl Lane {
             shared: None,
             keep_until: KEEP,
         };
-        self.push(frame, None, 0, Body::inline(payload));
+        self.push(frame, None, 0);
     }
 
-    fn push(&mut self, frame: Opaque<'_>, row: Option<RowId>, stamp: u64, body: Body) {
-        let at = self.tail;
-        if matches!(body, Body::Inline(_)) {
-            self.inline.extend(frame.payload);
-            self.tail += frame.payload.len() as u64;
-        }
+    pub(crate) fn push(&mut self, frame: Opaque<'_>, row: Option<RowId>, stamp: u64) {
+        let at = match frame.shared {
+            None => {
+                self.inline.extend(frame.payload);
+                self.tail += frame.payload.len() as u64;
+                self.tail - frame.payload.len() as u64
+            }
+            Some(payload) => {
+                let large = self.large.get_or_insert_default();
+                large.payloads.push_back(payload.clone());
+                large.head + large.payloads.len() as u64 - 1
+            }
+        };
         self.bytes += Self::cost(frame.payload.len());
+        self.rows += usize::from(row.is_some());
         self.records.push_back(Record {
-            kind: frame.kind,
-            channel: frame.channel,
             row,
             stamp,
             keep_until: frame.keep_until,
-            body,
+            at,
+            channel: frame.channel,
+            // A frame is at most 16 MiB.
+            length: frame.payload.len() as u32,
+            kind: frame.kind,
+            is_large: frame.shared.is_some(),
             skipped: false,
             arrived: false,
             copied: false,
-            at,
         });
     }
 
     pub(crate) fn pop(&mut self) {
         let Some(record) = self.records.pop_front() else { return };
-        self.bytes -= Self::cost(record.body.len());
-        if let Body::Inline(length) = record.body {
-            self.inline.drain(..length as usize);
+        self.bytes -= Self::cost(record.len());
+        self.rows -= usize::from(record.row.is_some());
+        if !record.is_large {
+            self.inline.drain(..record.len());
+        } else if let Some(large) = &mut self.large {
+            large.payloads.pop_front();
+            large.head += 1;
         }
+    }
+
+    fn has_large(&self) -> bool {
+        self.large.as_ref().is_some_and(|large| !large.payloads.is_empty())
     }
 
     /// The same as `count` times [`Lane::pop`].
     pub(crate) fn pop_many(&mut self, count: usize) {
+        if self.has_large() || self.rows > 0 {
+            return (0..count).for_each(|_| self.pop());
+        }
+        if count >= self.records.len() {
+            self.records.clear();
+            self.inline.clear();
+            self.bytes = 0;
+            return;
+        }
         if count < WORTH_DRAINING {
             return (0..count).for_each(|_| self.pop());
         }
-        let count = count.min(self.records.len());
-        let mut inline = 0;
-        for record in self.records.drain(..count) {
-            self.bytes -= Self::cost(record.body.len());
-            if let Body::Inline(length) = record.body {
-                inline += length as usize;
-            }
-        }
+        let inline: usize = self.records.drain(..count).map(|record| record.len()).sum();
+        self.bytes -= inline + count * Self::cost(0);
         self.inline.drain(..inline);
     }
 
     /// The greatest row among the first `count` records.
     pub(crate) fn last_row(&self, count: usize) -> Option<RowId> {
+        if self.rows == 0 {
+            return None;
+        }
         self.records.iter().take(count).filter_map(|record| record.row).max()
     }
 
@@ -222,7 +241,7 @@ impl Lane {
                 break;
             }
             let Some(number) = numbers.next() else { break };
-            let length = record.body.len();
+            let length = record.len();
             let mut header = [0; MAX_HEADER];
             let head = write_header(
                 record.kind,
@@ -236,13 +255,14 @@ impl Lane {
             }
             *room -= head + length;
             out.extend_from_slice(&header[..head]);
-            let start = (record.at - first) as usize;
-            match &record.body {
-                Body::Shared(bytes) => out.extend_from_slice(bytes),
-                Body::Inline(_) => match front.get(start..start + length) {
+            if let Some(payload) = self.large(record) {
+                out.extend_from_slice(payload);
+            } else {
+                let start = (record.at - first) as usize;
+                match front.get(start..start + length) {
                     Some(payload) => out.extend_from_slice(payload),
                     None => extend_over(front, back, start..start + length, out),
-                },
+                }
             }
             left[record.kind.code() as usize] += 1;
             count += 1;
@@ -253,7 +273,7 @@ impl Lane {
     /// Empty, with more memory than an idle connection should keep.
     pub(crate) fn is_fat(&self) -> bool {
         let records = self.records.capacity() * size_of::<Record>();
-        self.is_empty() && (self.inline.capacity() > KEEP_BYTES || records > KEEP_BYTES)
+        self.is_empty() && (self.inline.capacity() > KEEP_BYTES || records > KEEP_BYTES || self.large.is_some())
     }
 
     /// Gives that memory back.
@@ -261,6 +281,7 @@ impl Lane {
         if self.is_fat() {
             self.inline = VecDeque::new();
             self.records = VecDeque::new();
+            self.large = None;
         }
     }
 
@@ -272,10 +293,13 @@ impl Lane {
     pub(crate) fn truncate(&mut self, length: usize) {
         while self.records.len() > length {
             let Some(record) = self.records.pop_back() else { break };
-            self.bytes -= Self::cost(record.body.len());
-            if let Body::Inline(bytes) = record.body {
-                self.inline.truncate(self.inline.len() - bytes as usize);
-                self.tail -= u64::from(bytes);
+            self.bytes -= Self::cost(record.len());
+            self.rows -= usize::from(record.row.is_some());
+            if !record.is_large {
+                self.inline.truncate(self.inline.len() - record.len());
+                self.tail -= record.len() as u64;
+            } else if let Some(large) = &mut self.large {
+                large.payloads.pop_back();
             }
         }
     }
@@ -284,12 +308,27 @@ impl Lane {
     pub(crate) fn append(&mut self, other: &mut Self) {
         let first = other.tail - other.inline.len() as u64;
         for mut record in other.records.drain(..) {
-            record.at = record.at - first + self.tail;
+            record.at = if !record.is_large {
+                record.at - first + self.tail
+            } else if let Some(payload) = other.large.as_mut().and_then(|large| large.payloads.pop_front()) {
+                let large = self.large.get_or_insert_default();
+                large.payloads.push_back(payload);
+                large.head + large.payloads.len() as u64 - 1
+            } else {
+                0
+            };
             self.records.push_back(record);
         }
+        other.large = None;
         self.tail += other.inline.len() as u64;
         self.inline.append(&mut other.inline);
         self.bytes += std::mem::take(&mut other.bytes);
+        self.rows += std::mem::take(&mut other.rows);
+    }
+
+    fn large(&self, record: &Record) -> Option<&Bytes> {
+        let large = self.large.as_ref().filter(|_| record.is_large)?;
+        large.payloads.get((record.at - large.head) as usize)
     }
 
     fn offset(&self, record: &Record) -> usize {
@@ -300,27 +339,31 @@ impl Lane {
     /// Appends a part of a payload to `out`.
     pub(crate) fn copy_payload(&self, index: usize, range: Range<usize>, out: &mut Vec<u8>) {
         let record = &self.records[index];
-        match &record.body {
-            Body::Shared(bytes) => out.extend_from_slice(&bytes[range]),
-            Body::Inline(_) => {
-                let offset = self.offset(record);
-                let (front, back) = self.inline.as_slices();
-                extend_over(front, back, offset + range.start..offset + range.end, out);
-            }
+        if let Some(payload) = self.large(record) {
+            out.extend_from_slice(&payload[range]);
+        } else {
+            let offset = self.offset(record);
+            let (front, back) = self.inline.as_slices();
+            extend_over(front, back, offset + range.start..offset + range.end, out);
         }
     }
 
-    /// One record with its payload in one piece.
-    pub(crate) fn with(&self, index: usize, mut each: impl FnMut(&Record, &[u8])) {
+    /// One record, and its frame as it was offered.
+    pub(crate) fn with(&self, index: usize, mut each: impl FnMut(&Record, Opaque<'_>)) {
         let record = &self.records[index];
-        match &record.body {
-            Body::Shared(bytes) => each(record, bytes),
-            Body::Inline(length) => {
-                let mut payload = Vec::with_capacity(*length as usize);
-                self.copy_payload(index, 0..*length as usize, &mut payload);
-                each(record, &payload);
-            }
+        let frame = |payload, shared| Opaque {
+            kind: record.kind,
+            channel: record.channel,
+            payload,
+            shared,
+            keep_until: record.keep_until,
+        };
+        if let Some(payload) = self.large(record) {
+            return each(record, frame(payload, Some(payload)));
         }
+        let mut payload = Vec::with_capacity(record.len());
+        self.copy_payload(index, 0..record.len(), &mut payload);
+        each(record, frame(&payload, None));
     }
 }
 

@@ -23,7 +23,7 @@ use commucat_proto::{ChannelId, FrameType, Sequence};
 use commucat_storage::api::{RowId, Wall};
 
 use crate::awaiting::Awaiting;
-use crate::lane::{Body, Lane, Record};
+use crate::lane::{Lane, Record};
 use crate::limits::Limits;
 use crate::ranges::{Ranges, Run};
 
@@ -141,7 +141,7 @@ impl Outbox {
     /// A storable frame, or a stored one with its row.
     pub(crate) fn push_bulk(&mut self, frame: Opaque<'_>, row: Option<RowId>) {
         let stamp = self.next_stamp();
-        self.bulk.push_opaque(frame, row, stamp);
+        self.bulk.push(frame, row, stamp);
     }
 
     /// Bounded: for frames that come live.
@@ -165,7 +165,7 @@ impl Outbox {
             return Pushed::Full;
         }
         let stamp = self.next_stamp();
-        self.held.push_opaque(frame, None, stamp);
+        self.held.push(frame, None, stamp);
         Pushed::Queued
     }
 
@@ -190,7 +190,7 @@ impl Outbox {
             dropped += 1;
         }
         let stamp = self.next_stamp();
-        self.media.push_opaque(frame, None, stamp);
+        self.media.push(frame, None, stamp);
         dropped
     }
 
@@ -315,7 +315,7 @@ impl Outbox {
                 Which::Media => (&self.media, 0),
             };
             let Some(record) = source.get(index) else { break };
-            let (kind, length) = (record.kind, record.body.len());
+            let (kind, length) = (record.kind, record.len());
             let mut header = [0; MAX_HEADER];
             let head = write_header(kind, record.channel, sequence, length, &mut header);
             let whole = head + length;
@@ -447,9 +447,9 @@ impl Outbox {
     /// Everything that waits behind a replay, in order; the queue is empty afterwards.
     pub(crate) fn take_held(&mut self, mut each: impl FnMut(Opaque<'_>)) {
         for index in 0..self.held.len() {
-            self.held.with(index, |record, payload| {
+            self.held.with(index, |record, frame| {
                 if !record.skipped {
-                    each(opaque(record, payload));
+                    each(frame);
                 }
             });
         }
@@ -499,19 +499,6 @@ impl Outbox {
         self.ranges.take();
         self.control.clear();
         self.exhausted = true;
-    }
-}
-
-fn opaque<'a>(record: &'a Record, payload: &'a [u8]) -> Opaque<'a> {
-    Opaque {
-        kind: record.kind,
-        channel: record.channel,
-        payload,
-        shared: match &record.body {
-            Body::Shared(bytes) => Some(bytes),
-            Body::Inline(_) => None,
-        },
-        keep_until: record.keep_until,
     }
 }
 

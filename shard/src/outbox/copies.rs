@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use commucat_storage::api::RowId;
 
-use super::{Opaque, Outbox, opaque};
+use super::{Opaque, Outbox};
 
 impl Outbox {
     /// Gives every live storable frame that is not known to have arrived, in order. Marks those that have begun to leave,
@@ -19,9 +19,8 @@ impl Outbox {
         let mut likenesses = VecDeque::new();
         for index in 0..self.bulk.len() {
             let mut copied = false;
-            self.bulk.with(index, |record, payload| {
+            self.bulk.with(index, |record, frame| {
                 if record.row.is_none() && !record.skipped && !record.arrived {
-                    let frame = opaque(record, payload);
                     copied = index < begun;
                     if copied {
                         likenesses.push_back(likeness(frame));

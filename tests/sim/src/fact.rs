@@ -108,7 +108,8 @@ pub(crate) enum Fact<'a> {
         channel: u32,
         sequence: u32,
     },
-    /// A client ends its side, or somebody writes bytes of its own there: which channels it is in is not certain any more.
+    /// A client ends its side, does what may end its session, or somebody writes bytes of its own there: which channels it
+    /// is in is not certain any more.
     Wavers { session: SessionNo },
     /// A client gave a LEAVE to its connection.
     Left {

@@ -205,6 +205,10 @@ impl People {
             return Ok(());
         }
         session.calls.late_answer = true;
+        ground.fact(&Fact::Wavers { session: no })?;
+        let Some(session) = self.sessions.get_mut(&no) else {
+            return Ok(());
+        };
         if choice == 0 {
             let caller = call.people.first().copied();
             if let Some(known) = session.calls.list.get_mut(id) {
