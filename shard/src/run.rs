@@ -4,9 +4,6 @@
 //! Invariants: each recipient is offered the frames of a run in their order; a frame of a run is settled, refused and
 //! acknowledged as it would be alone. What cannot be queued at once takes the way of single frames (see `delivery`).
 //! A run is cut where the bounds on what is unacknowledged might not hold if no recipient took any of it at once.
-//! Where the crowd is so large that its first sessions have left the cache before the turn ends, what is owed to each is
-//! sealed and sent while it is at hand. What comes for it later in the turn waits for that send, so there are not more of
-//! them.
 //!
 //! Called by `session` when the sender is here, and for a batch of the mesh when it is not.
 
@@ -26,8 +23,6 @@ use crate::{Shard, lane};
 const RUN: usize = 32;
 /// Recipients on one shard from which on a run is worth its bookkeeping.
 const CROWD: usize = 2;
-/// Recipients on one shard from which on each is sent to at once: what a session touches is some 5 KiB.
-const MULTITUDE: usize = 64;
 const _: () = assert!(
     lane::SHARE_FROM <= MAX_RELAYED_PAYLOAD,
     "a frame of a run is not too large to be relayed"
@@ -157,12 +152,13 @@ impl Shard {
         let mut unsettled = [0; RUN];
         let sender = route.group().map(|_| ready.key);
         let foreign = unreached(route.foreign(&self.groups));
-        // A session that is sent to may end by that, and be forgotten by routes: what is walked here is a copy.
-        let plan = route.plan_mut(&mut self.groups).clone();
+        let plan = std::mem::take(route.plan_mut(&mut self.groups));
         self.spread_run(&run, &plan, sender, &mut unsettled);
+        *route.plan_mut(&mut self.groups) = plan;
         if let Some(named) = route.named_mut().filter(|named| !named.is_empty()) {
-            let plan = named.plan_mut().clone();
+            let plan = std::mem::take(named.plan_mut());
             self.spread_run(&run, &plan, None, &mut unsettled);
+            *named.plan_mut() = plan;
         }
         let waits = unsettled.iter().any(|count| *count > 0);
         for (frame, count) in frames.iter().zip(unsettled) {
@@ -198,10 +194,9 @@ impl Shard {
                 }
                 continue;
             }
-            let at_once = targets.as_slice().len() >= MULTITUDE;
             for target in targets.as_slice().iter().filter(|target| sender != Some(target.key)) {
                 if let Some(tunnel) = self.attached_as(*target) {
-                    self.offer_run(*target, tunnel, run, unsettled, at_once);
+                    self.offer_run(*target, tunnel, run, unsettled);
                     continue;
                 }
                 // By way of the lane to its home, even when that is here: it may not overtake what is in it.
@@ -229,10 +224,9 @@ impl Shard {
         let run: Run<'_> = messages.iter().filter_map(offered).collect();
         let mut unsettled = [0; RUN];
         let others = |target: &&Target| targets.sender() != Some(target.key);
-        let at_once = targets.as_slice().len() >= MULTITUDE;
         for target in targets.as_slice().iter().filter(others) {
             if let Some(tunnel) = self.attached_as(*target) {
-                self.offer_run(*target, tunnel, &run, &mut unsettled, at_once);
+                self.offer_run(*target, tunnel, &run, &mut unsettled);
                 continue;
             }
             for (Offered { receipt, frame }, unsettled) in run.iter().zip(&mut unsettled) {
@@ -245,15 +239,8 @@ impl Shard {
         }
     }
 
-    fn offer_run(
-        &mut self,
-        target: Target,
-        id: TunnelId,
-        run: &[Offered<'_>],
-        unsettled: &mut Unsettled,
-        at_once: bool,
-    ) {
-        let queued = self.queue_run(id, run, at_once);
+    fn offer_run(&mut self, target: Target, id: TunnelId, run: &[Offered<'_>], unsettled: &mut Unsettled) {
+        let queued = self.queue_run(id, run);
         for (Offered { receipt, frame }, unsettled) in run.iter().zip(unsettled).skip(queued) {
             if !self.offer(target.key, id, *receipt, *frame) {
                 *unsettled += 1;
@@ -262,7 +249,7 @@ impl Shard {
     }
 
     /// The usual case, in which a live session has room: says of how many frames at the front that was so.
-    fn queue_run(&mut self, id: TunnelId, run: &[Offered<'_>], at_once: bool) -> usize {
+    fn queue_run(&mut self, id: TunnelId, run: &[Offered<'_>]) -> usize {
         let Some(tunnel) = self.tunnels.get_mut(id) else {
             return 0;
         };
@@ -273,9 +260,8 @@ impl Shard {
         let frames = run.iter().map(|offered| offered.frame);
         let queued = tunnel.outbox.offer_run(frames, &self.config.limits);
         self.counters.delivered += queued as u64;
-        let (conn, dirty) = (tunnel.conn, tunnel.dirty);
-        if queued > 0 && !dirty && !(at_once && self.send_now(conn)) {
-            self.mark_dirty(id);
+        if queued > 0 && !std::mem::replace(&mut tunnel.dirty, true) {
+            self.dirty.push(id);
         }
         queued
     }

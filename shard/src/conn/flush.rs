@@ -50,19 +50,6 @@ impl Shard {
         }
     }
 
-    /// Flushes a connection before the turn ends. False when that must wait for it.
-    pub(crate) fn send_now(&mut self, id: ConnId) -> bool {
-        let open = |conn: &&mut Conn| conn.life == Life::Open;
-        let Some(conn) = self.conns.get_mut(id).filter(open) else {
-            return false;
-        };
-        // With a send outstanding, its completion flushes.
-        if !conn.sending {
-            self.flush_conn(id);
-        }
-        true
-    }
-
     fn flush_conn(&mut self, id: ConnId) {
         let Some(mut conn) = self.conns.take(id) else { return };
         conn.dirty = false;
