@@ -219,6 +219,40 @@ fn a_hundred_streams_are_answered_at_once_and_pings_between_them() {
 }
 
 #[test]
+fn a_body_that_is_too_long_is_answered_before_its_end_and_the_rest_is_not_wanted() {
+    let stage = Stage::new("");
+    block_on(async {
+        let link = Link::open(&stage, &Builder::new()).await;
+        let mut head = request(Method::POST, "/api/pair/claim");
+        head.headers_mut()
+            .insert("content-type", "application/json".parse().unwrap());
+        let mut client = link.client.clone().ready().await.unwrap();
+        let (answer, mut out) = client.send_request(head, false).unwrap();
+        // limits.rest_body is 256 KiB.
+        while let Some(room) = {
+            out.reserve_capacity(16 << 10);
+            poll_fn(|context| out.poll_capacity(context)).await
+        } {
+            let Ok(room) = room else { break };
+            if out.send_data(vec![b' '; room].into(), false).is_err() {
+                break;
+            }
+        }
+        let mut answer = answer.await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (413, &"application/problem+json".parse().unwrap())
+        );
+        let problem: Value = serde_json::from_slice(&next(answer.body_mut()).await.unwrap().unwrap()).unwrap();
+        assert_eq!(problem["status"], 413);
+        let end = poll_fn(|context| out.poll_reset(context)).await.unwrap();
+        assert_eq!(end, Reason::NO_ERROR);
+        assert_eq!(get(link.client.clone(), "/healthz").await.unwrap().0, 200);
+    });
+    stage.end();
+}
+
+#[test]
 fn whole_sessions_share_a_connection_by_post_and_by_extended_connect_and_large_frames_pass_every_window() {
     let stage = Stage::new("[limits]\npresence_roster = 0\n");
     // The protocol's own default, and the least that a frame's head fits into.
