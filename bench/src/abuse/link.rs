@@ -1,11 +1,11 @@
 //! A blocking TLS connection of which an attacker writes every byte, and the way to it.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use commucat_client::blocking::{Options, server_info};
+use commucat_client::blocking::{Options, dial, server_info};
 use commucat_client::tls::{Tls, Trust, client_config};
 use commucat_client::{Endpoint, HttpVersion, PublicKey};
 use rustls::client::Resumption;
@@ -14,11 +14,15 @@ use rustls::pki_types::ServerName;
 /// An attacker waits no longer for anything.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Attackers come from here: what one address may do is a limit of its own, and the crowd has another address.
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 66));
+
 /// Whom to attack.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// Its TLS listener.
-    pub(super) address: SocketAddr,
+    endpoint: Endpoint,
+    address: SocketAddr,
     /// Its Noise key.
     pub(super) noise: PublicKey,
     one: Arc<rustls::ClientConfig>,
@@ -34,7 +38,7 @@ impl Target {
         let endpoint: Endpoint = format!("https://{address}").parse().map_err(io::Error::other)?;
         let options = Options {
             trust: Trust::Insecure,
-            source: None,
+            source: Some(SOURCE),
             timeout: PATIENCE,
         };
         let info = server_info(&endpoint, &options).map_err(io::Error::other)?;
@@ -46,6 +50,7 @@ impl Target {
             Ok(Arc::new(config))
         };
         Ok(Self {
+            endpoint,
             address,
             noise: info.noise_public,
             one: config(HttpVersion::Http1)?,
@@ -55,7 +60,7 @@ impl Target {
 
     /// A TCP connection.
     pub(super) fn dial(&self) -> io::Result<TcpStream> {
-        let socket = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+        let socket = dial(&self.endpoint, Some(SOURCE), PATIENCE).map_err(io::Error::other)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;

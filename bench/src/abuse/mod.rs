@@ -1,8 +1,9 @@
 //! Attackers against a running relay, each at a stated rate, and a well-behaved crowd that is measured meanwhile.
 //!
 //! The crowd is `loadgen` in an open loop, so a relay that stalls pays for all that was due. An attacker is another process
-//! on the load's core under SCHED_IDLE: it runs only while the crowd has nothing to do there, so what the crowd notices is
-//! the relay's doing, and what is left of the core's own noise stands beside it as the crowd's lateness.
+//! on the load's core behind it (SCHED_IDLE): it runs only while the crowd has nothing to do there, so what the crowd
+//! notices is the relay's doing, and what is left of the core's own noise stands beside it as the crowd's lateness. It comes
+//! from an address of its own, as what an address may ask is a limit of its own.
 
 mod http;
 mod link;

@@ -26,7 +26,7 @@ pub const ATTACKS: &[Attack] = &[
         name: "connections",
         what: "connections that never speak, 2,000 held",
         limit: "`limits.connections`, `limits.head_timeout`",
-        rate: 2000.0,
+        rate: 1000.0,
         begin: transport::silent,
     },
     Attack {

@@ -38,6 +38,10 @@ struct Arguments {
     /// The crowd's and the attacker's core.
     #[arg(long, default_value_t = 1)]
     load_core: usize,
+    /// On a machine that others use, too: run this with `nice -n -20`, and the attacker stands between the crowd and all
+    /// others, instead of behind everybody.
+    #[arg(long)]
+    shared: bool,
     /// The report in JSON.
     #[arg(long)]
     json: bool,
@@ -110,9 +114,15 @@ struct Attacker {
 impl Attacker {
     fn start(arguments: &Arguments, relay: &Relay, attack: &Attack) -> Result<Self, RelayError> {
         let own = std::env::current_exe().map_err(RelayError::io("find this program"))?;
-        // SCHED_IDLE: whoever else wants the core has it at once.
+        // SCHED_IDLE: whoever else wants the core has it at once. Or a ninth of the crowd's weight.
+        let behind: &[&str] = if arguments.shared {
+            &["nice", "-n", "10"]
+        } else {
+            &["chrt", "--idle", "0"]
+        };
         let mut child = Command::new("taskset")
-            .args(["--cpu-list", &arguments.load_core.to_string(), "chrt", "--idle", "0"])
+            .args(["--cpu-list", &arguments.load_core.to_string()])
+            .args(behind)
             .arg(own)
             .args([
                 "--target",
