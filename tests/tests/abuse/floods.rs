@@ -43,11 +43,11 @@ fn tls_handshakes_one_after_another_leave_nothing_behind() {
     let mut bystanders = Bystanders::start(&stage);
     let watermark = Watermark::set(&stage);
     std::thread::scope(|scope| {
-        for attacker in 0..4 {
+        for http in WAYS {
             let stage = &stage;
             scope.spawn(move || {
                 for at in 0..EACH {
-                    let raw = Raw::connect(stage, WAYS[attacker]);
+                    let raw = Raw::connect(stage, http);
                     if at % 2 == 0 {
                         // A reset, not an orderly end.
                         let socket = socket2::SockRef::from(raw.socket());
