@@ -6,10 +6,12 @@
 //! - `memory`, `syscalls`, `pairs`: the real relay on loopback, with `loadgen` at the other end.
 //! - `cargo bench --bench relay_latency`: the real relay at shares of its capacity, and beside a bare ring.
 //! - `peers`: the relay beside nats-server, redis-server and mosquitto, one load program for all.
+//! - `abuse`: what a well-behaved crowd notices while the relay is attacked.
 //! - `runtimes`: the least that can be called a relay on our ring, monoio, glommio and tokio, under the same program.
 //!
 //! `RESULTS.md` has what was found and the commands that find it again. Nothing here runs in the relay.
 
+pub mod abuse;
 pub mod bare;
 pub mod baseline;
 pub mod callgrind;

@@ -65,6 +65,13 @@ impl Person {
     }
 }
 
+/// A pairing code with its last symbol changed: the secret is wrong, the selector right.
+#[must_use]
+pub fn spoilt(code: &str) -> String {
+    let (rest, last) = code.split_at(code.len() - 1);
+    format!("{rest}{}", if last == "7" { "8" } else { "7" })
+}
+
 /// Calls by curl, HTTP/1.1 and HTTP/2 in turn.
 #[derive(Debug)]
 pub struct Rest {

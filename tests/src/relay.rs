@@ -156,6 +156,18 @@ impl Relay {
         self.url.trim_start_matches("https://")
     }
 
+    /// `ADDRESS:PORT` of its plain listener.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    pub fn plain_address(&self) -> String {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("plain listener")).unwrap();
+        let (_, address) = line.split_once("address=").unwrap();
+        address.split_whitespace().next().unwrap().to_owned()
+    }
+
     /// The key it prints, hex.
     #[must_use]
     pub fn noise_public(&self) -> &str {

@@ -293,12 +293,13 @@ fn devices() -> Schemas {
 }
 
 fn friends() -> Schemas {
-    let entry = object(&[
-        ("user_id", reference("UserId")),
-        ("handle?", reference("Handle")),
-        ("alias?", reference("Text")),
-    ]);
+    // Null is as good as absent, and never answered.
+    let handle = json!({ "type": ["string", "null"], "minLength": 1, "maxLength": 64, "pattern": "^[^@\\s]+$" });
+    let alias = json!({ "type": ["string", "null"], "maxLength": 256 });
+    let entry = object(&[("user_id", reference("UserId")), ("handle?", handle), ("alias?", alias)]);
     let mut list = list(&entry);
     list["maxItems"] = json!(commucat_storage::api::FRIENDS_PER_USER);
+    list["uniqueItems"] = json!(true);
+    list["description"] = json!("No `user_id` stands twice.");
     vec![("Friends", object(&[("friends", list)]))]
 }

@@ -18,7 +18,8 @@ use commucat_storage::api::{
     AccountRequest, Paired, PairingClaim, PairingOffer, Profile, Reply, Request, StoreError, Wall,
 };
 use http::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use zeroize::Zeroizing;
 
 use super::Site;
@@ -116,7 +117,26 @@ fn fill(bytes: &mut [u8]) -> Result<(), Problem> {
 #[derive(Debug, Deserialize)]
 struct Wish {
     /// Seconds.
+    #[serde(default, deserialize_with = "whole")]
     ttl: Option<u64>,
+}
+
+/// To JSON Schema 5.0 is an integer as well, and one of any size (JSON Schema 2020-12, section 4.2.3): what is more than
+/// fits is the most that fits.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Number {
+        Fits(u64),
+        Other(f64),
+    }
+    match Option::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Number::Fits(number)) => Ok(Some(number)),
+        // The cast keeps to what a u64 holds.
+        Some(Number::Other(number)) if number.fract() == 0.0 && number >= 0.0 => Ok(Some(number as u64)),
+        Some(Number::Other(number)) => Err(D::Error::custom(format!("{number} is no whole number of seconds"))),
+    }
 }
 
 #[derive(Serialize)]
@@ -366,4 +386,33 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 .problem(403, "The code is wrong, used, or has expired."),
         },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Wish;
+
+    #[test]
+    fn a_ttl_is_any_whole_number_however_json_writes_it() {
+        let of = |text: &str| serde_json::from_str::<Wish>(text).map(|wish| wish.ttl).ok();
+        for (text, ttl) in [
+            ("{}", None),
+            (r#"{"ttl": null}"#, None),
+            (r#"{"ttl": 5}"#, Some(5)),
+            (r#"{"ttl": 5.0}"#, Some(5)),
+            (r#"{"ttl": 5e1}"#, Some(50)),
+            (r#"{"ttl": 18446744073709551615}"#, Some(u64::MAX)),
+            (r#"{"ttl": 1e300}"#, Some(u64::MAX)),
+        ] {
+            assert_eq!(of(text), Some(ttl), "{text}");
+        }
+        for wrong in [
+            r#"{"ttl": 5.5}"#,
+            r#"{"ttl": -1}"#,
+            r#"{"ttl": "5"}"#,
+            r#"{"ttl": [5]}"#,
+        ] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -216,6 +216,8 @@ impl Shard {
                 let mut exchange = self.request(conn, stream, head);
                 if end {
                     self.request_ended(conn, stream, &mut exchange);
+                } else if awaits_continue(&exchange) {
+                    two.h2.head(stream, 100, &[], false, &mut conn.heads);
                 }
                 self.answer_h2(conn, &mut two.h2, stream, &mut exchange);
                 keep_stream(two, stream, exchange);
@@ -278,6 +280,16 @@ impl Shard {
 }
 
 /// An answered request is over; if its body is not, the client is told to keep the rest.
+/// Whether the client holds the body of a call back until it is told to go on (RFC 9110 § 10.1.1). A tunnel's 200 comes
+/// before its body anyway.
+fn awaits_continue(exchange: &Exchange) -> bool {
+    let Exchange::Collecting(head, _) = exchange else {
+        return false;
+    };
+    let expected = head.headers.get(http::header::EXPECT);
+    expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 fn keep_stream(two: &mut Two, stream: u32, exchange: Exchange) {
     match exchange {
         Exchange::None => {}

@@ -1,5 +1,6 @@
 //! Requests: their heads, bodies and trailers, and which of them are refused.
 
+use commucat_shard::conn::h1::HttpError;
 use commucat_shard::conn::h2::{H2, H2Event, H2Limits, Protocol};
 use commucat_shard::conn::limits;
 
@@ -207,13 +208,21 @@ fn a_head_over_16_kib_is_answered_431_and_connect_501() {
     ]);
     assert_eq!(outcome.ended, Ok(()));
     assert_eq!(outcome.seen.len(), 2, "1 and 9");
-    let answer = |stream, payload: &[u8]| frame(HEADERS, END_HEADERS | END_STREAM, stream, payload);
+    let answer = |stream, status: &[u8], error: HttpError| {
+        let head = [status, b"\x0f\x10\x18application/problem+json"].concat();
+        let body = error.problem();
+        [
+            frame(HEADERS, END_HEADERS, stream, &head),
+            frame(DATA, END_STREAM, stream, body.as_bytes()),
+        ]
+        .concat()
+    };
     let want = [
         frame(SETTINGS, ACK, 0, &[]),
-        answer(3, b"\x20\x08\x03431"),
-        answer(5, b"\x08\x03431"),
+        answer(3, b"\x20\x08\x03431", HttpError::HeadTooLarge),
+        answer(5, b"\x08\x03431", HttpError::HeadTooLarge),
         rst(5, NO_ERROR),
-        answer(7, b"\x08\x03501"),
+        answer(7, b"\x08\x03501", HttpError::Connect),
         rst(7, NO_ERROR),
     ];
     assert_eq!(outcome.replies, replies(&want.concat()));

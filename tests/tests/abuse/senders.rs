@@ -4,11 +4,13 @@ use std::io::Write;
 
 use commucat_client::{HttpVersion, Pattern};
 use commucat_tests::bystanders::Bystanders;
+use commucat_tests::http2;
 use commucat_tests::memory::{MIB, Watermark};
 use commucat_tests::people::{Device, WAYS, devices};
 use commucat_tests::raw::{Raw, dial, read_to_end};
 use commucat_tests::stage::Stage;
-use commucat_tests::tunnel::{Tunnel, title};
+use commucat_tests::tunnel::{STREAM, Tunnel, title};
+use commucat_tests::websocket;
 use commucat_tests::wire::{frame, kind, varint};
 
 #[test]
@@ -38,6 +40,45 @@ fn a_valid_client_whose_every_byte_travels_alone_is_served() {
     bystanders.go_on();
     bystanders.stop();
     stage.end();
+}
+
+#[test]
+fn a_message_in_chunks_of_one_octet_arrives_whole_and_what_holds_it_is_its_own_size() {
+    let stage = Stage::measured("");
+    let mut bystanders = Bystanders::start(&stage);
+    let watermark = Watermark::set(&stage);
+    let [one, two] = ["crumbs", "whole"].map(Device::new);
+    let mut to = two.connect(&stage, HttpVersion::Http1);
+    let text = "crumb by crumb ".repeat(6_000);
+    for http in WAYS {
+        let mut tunnel = Tunnel::joined(&stage, http, &one, 1, &two);
+        let number = tunnel.number();
+        let bytes = frame(kind::MSG, 1, number, &text);
+        // A chunk, a DATA frame or a message around each octet; a thousand of them in a write.
+        for some in bytes.chunks(1000) {
+            let crumbs: Vec<u8> = some.iter().flat_map(|octet| crumb(http, *octet)).collect();
+            tunnel.raw().write(&crumbs).unwrap();
+        }
+        to.hears(&text);
+        assert_eq!(tunnel.hear().payload, format!("{{\"ack\":{number}}}").into_bytes());
+        tunnel.finish();
+    }
+    bystanders.go_on();
+    watermark.below(16 * MIB, "crumbs");
+    bystanders.stop();
+    stage.end();
+}
+
+/// One octet of a tunnel's stream, wrapped by itself.
+fn crumb(http: HttpVersion, octet: u8) -> Vec<u8> {
+    let message = || websocket::frame(websocket::BINARY, &[octet]);
+    let data = |payload: &[u8]| http2::frame(http2::kind::DATA, 0, STREAM, payload);
+    match http {
+        HttpVersion::Http1 => vec![b'1', b'\r', b'\n', octet, b'\r', b'\n'],
+        HttpVersion::Http2 => data(&[octet]),
+        HttpVersion::WebSocket1 => message(),
+        HttpVersion::WebSocket2 => data(&message()),
+    }
 }
 
 #[test]

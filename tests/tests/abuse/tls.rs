@@ -134,7 +134,7 @@ fn a_handshake_that_is_cut_or_garbled_anywhere_ends_its_connection_alone() {
 }
 
 /// The first flight of a client of ours.
-fn client_hello_1_3(stage: &Stage) -> Vec<u8> {
+pub(crate) fn client_hello_1_3(stage: &Stage) -> Vec<u8> {
     use commucat_client::HttpVersion;
     use commucat_client::tls::{Tls, Trust, client_config};
     use commucat_tests::people::endpoint;

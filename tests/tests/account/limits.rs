@@ -73,10 +73,7 @@ fn behind_a_proxy_addresses_count_as_the_proxy_tells_them_where_the_operator_bel
     let unknown = "plain_listen = \"127.0.0.1:0\"\n[rest]\naddress_rate = 1\naddress_burst = 3\n";
     for (settings, limited) in [(believed, true), (unknown, false)] {
         let stage = Stage::new(settings);
-        let log = stage.log();
-        let line = log.lines().find(|line| line.contains("plain listener")).unwrap();
-        let (_, address) = line.split_once("address=").unwrap();
-        let url = format!("http://{}/healthz", address.split_whitespace().next().unwrap());
+        let url = format!("http://{}/healthz", stage.plain_address());
         // What a client puts before the proxy's own word does not help it.
         let ask = |spoof: usize, from: &str| {
             let header = format!("x-forwarded-for: 198.51.100.{spoof}, {from}");

@@ -7,7 +7,7 @@ use commucat_client::{OsEntropy, Pattern, StaticKey};
 use commucat_crypto::certificate::verify;
 use commucat_crypto::zkp::device_keys;
 use commucat_proto::control::DeviceCertificate;
-use commucat_tests::account::{Person, Rest};
+use commucat_tests::account::{Person, Rest, spoilt};
 use commucat_tests::people::{BOTH, Device, endpoint, options};
 use commucat_tests::stage::Stage;
 use commucat_tests::tunnel::Tunnel;
@@ -29,12 +29,6 @@ fn status(outcome: Result<PairedDevice, DriverError>) -> u16 {
         Err(DriverError::Problem { status, .. }) => status,
         Err(error) => panic!("{error}"),
     }
-}
-
-/// The code with its last symbol changed: the secret is wrong, the selector right.
-fn spoilt(code: &str) -> String {
-    let (rest, last) = code.split_at(code.len() - 1);
-    format!("{rest}{}", if last == "7" { "8" } else { "7" })
 }
 
 #[test]

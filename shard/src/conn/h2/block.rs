@@ -7,7 +7,11 @@ use super::head::{Fields, Refusal};
 use super::receive::Step;
 use super::streams::Stream;
 use super::{Assembly, Code, H2, H2Error, H2Event, Stage};
+use crate::conn::h1::HttpError;
 use crate::conn::limits;
+
+/// RFC 9457.
+const PROBLEM: &[(&str, &str)] = &[("content-type", "application/problem+json")];
 
 impl H2 {
     pub(super) fn begin_block<'a>(&mut self) -> Step<'a> {
@@ -97,18 +101,9 @@ impl H2 {
             Ok((_, Some(1..))) if end => return self.stream_error(stream, Code::Protocol),
             Ok(head) => head,
             Err(Refusal::Malformed) => return self.stream_error(stream, Code::Protocol),
-            Err(Refusal::Status(status)) => return self.refuse(stream, status, end),
+            Err(Refusal::Answer(error)) => return self.refuse(stream, error, end),
         };
-        self.streams.push(Stream {
-            id: stream,
-            send: self.initial_send,
-            receive: self.limits.stream_window,
-            held: 0,
-            owed: 0,
-            expected: length,
-            peer_ended: end,
-            we_ended: false,
-        });
+        self.open(stream, length, end);
         Ok(Some(H2Event::Request { stream, head, end }))
     }
 
@@ -131,15 +126,32 @@ impl H2 {
         }))
     }
 
-    /// Answers a request that is not handed on. The stream never opens.
-    fn refuse<'a>(&mut self, stream: u32, status: u16, end: bool) -> Step<'a> {
+    fn open(&mut self, id: u32, expected: Option<u64>, peer_ended: bool) {
+        self.streams.push(Stream {
+            id,
+            send: self.initial_send,
+            receive: self.limits.stream_window,
+            held: 0,
+            owed: 0,
+            expected,
+            peer_ended,
+            we_ended: false,
+        });
+    }
+
+    /// Answers a request that is not handed on. The stream is open no longer than that takes: what of the answer a shut
+    /// window keeps back is given up.
+    fn refuse<'a>(&mut self, stream: u32, error: HttpError, end: bool) -> Step<'a> {
+        self.open(stream, None, end);
         let mut out = std::mem::take(&mut self.pending);
-        self.write_head(stream, status, &[], true, &mut out);
-        self.pending = out;
-        if !end {
-            // § 8.1: the answer is complete, and the rest of the request is not wanted.
+        self.write_head(stream, error.status(), PROBLEM, false, &mut out);
+        self.data(stream, error.problem().as_bytes(), true, &mut out);
+        // § 8.1: the answer is complete, and the rest of the request is not wanted.
+        if self.forget(stream) {
             frame::rst_stream(stream, Code::NoError, &mut self.pending);
         }
+        out.append(&mut self.pending);
+        self.pending = out;
         self.charge_reset()?;
         Ok(None)
     }

@@ -6,6 +6,7 @@ use http::uri::Uri;
 use http::{Method, Version};
 
 use crate::conn::fields::{content_length, is_host};
+use crate::conn::h1::HttpError;
 use crate::conn::limits;
 
 /// The `:protocol` of an extended CONNECT (RFC 8441), in the extensions of its head.
@@ -17,8 +18,8 @@ pub struct Protocol(pub Box<str>);
 pub(super) enum Refusal {
     /// RFC 9113 § 8.1.1: a stream error.
     Malformed,
-    /// Well-formed; the answer is this status.
-    Status(u16),
+    /// Well-formed; this is the answer.
+    Answer(HttpError),
 }
 
 /// Fields of one block, collected in order. Too many of them are counted and dropped; the block is decoded to its end
@@ -57,11 +58,11 @@ impl Fields {
             return Err(Refusal::Malformed);
         }
         if self.too_large() {
-            return Err(Refusal::Status(431));
+            return Err(Refusal::Answer(HttpError::HeadTooLarge));
         }
         let method = self.method.take().ok_or(Refusal::Malformed)?;
         match (&self.protocol, method == Method::CONNECT) {
-            (None, true) => return Err(Refusal::Status(501)),
+            (None, true) => return Err(Refusal::Answer(HttpError::Connect)),
             (Some(_), false) => return Err(Refusal::Malformed),
             (Some(_), true) if !extended_connect => return Err(Refusal::Malformed),
             _ => {}
