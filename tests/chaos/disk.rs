@@ -1,0 +1,92 @@
+//! The disk is full: by the reserve that the operator has set, and to the last byte in the middle of a write. New frames for
+//! who is away are refused in words, live traffic and what was kept go on, and all is well once there is room.
+
+use commucat_tests::curl::curl;
+use commucat_tests::memory::MIB;
+use commucat_tests::people::PATIENCE;
+use commucat_tests::relay::{Home, Relay};
+use commucat_tests::stage::Stage;
+use rustix::process::Signal;
+
+use crate::chance::Chance;
+use crate::confined::SmallDisk;
+use crate::crowd::{Crowd, Pace, Scene, Trouble};
+
+const SIZE: u64 = 192 * MIB;
+
+/// A relay whose data lies on a small disk.
+fn on_a_small_disk(settings: &'static str) -> (SmallDisk, Stage) {
+    let home = Home::new();
+    let disk = SmallDisk::over(&home.data(), SIZE);
+    let home = home.launched_by(disk.launcher());
+    (disk, Stage::in_home(home, settings))
+}
+
+/// `/readyz` gives this status, and says this.
+fn until_ready(scene: &Scene<'_>, relay: &Relay, status: u16, words: &str) {
+    scene.until(&format!("/readyz is {status}"), || {
+        let answer = curl(&[&format!("{}/readyz", relay.url())]).unwrap();
+        answer.status == status && answer.body.contains(words)
+    });
+}
+
+/// Fills the disk, waits until that is said everywhere, and makes room again.
+fn fill_and_make_room(scene: &Scene<'_>, relay: &Relay, disk: &SmallDisk, left: u64, why: &str) {
+    until_ready(scene, relay, 200, "ok");
+    scene.goes_on(200);
+    disk.fill(left);
+    until_ready(scene, relay, 503, "the store cannot be used");
+    // Pairs and those who stay talk on; senders to who is away are told.
+    scene.goes_on(200);
+    scene.refuses(50);
+    scene.until("the log says why", || relay.log().contains(why));
+    disk.make_room();
+    until_ready(scene, relay, 200, "ok");
+    scene.goes_on(500);
+}
+
+#[test]
+fn below_its_reserve_the_store_refuses_what_is_new_and_gives_what_it_has() {
+    let (disk, mut stage) = on_a_small_disk("[store]\ndisk_reserve = \"16MiB\"\n");
+    let mut chance = Chance::new("disk, below the reserve");
+    let mut crowd = Crowd::gather(&stage, &mut chance, Pace::FAST);
+    let mut refused = 0;
+    for _ in 0..2 {
+        refused += crowd.live(&stage, Trouble::STORE, |scene| {
+            fill_and_make_room(scene, &stage, &disk, 8 * MIB, "free some space");
+            scene.refused()
+        });
+    }
+    // Killed and started again while it is full: everybody still gets what was kept.
+    disk.fill(8 * MIB);
+    let relay = stage.take();
+    crowd.live(&relay, Trouble::BOTH, |scene| {
+        scene.refuses(20);
+        relay.signal(Signal::KILL);
+    });
+    let _ = relay.wait();
+    stage.start();
+    crowd.collect(&stage);
+    disk.make_room();
+    let tally = crowd.settle(&stage);
+    println!("disk, below the reserve: {tally}, {refused} refused, 1 kill");
+    stage.end();
+}
+
+#[test]
+fn a_write_that_meets_the_end_of_the_disk_costs_nobody_what_was_acknowledged() {
+    let (disk, stage) = on_a_small_disk("[store]\ndisk_reserve = \"0\"\n");
+    let mut chance = Chance::new("disk, to the last byte");
+    let mut crowd = Crowd::gather(&stage, &mut chance, Pace::FAST);
+    let mut refused = 0;
+    for _ in 0..3 {
+        refused += crowd.live(&stage, Trouble::STORE, |scene| {
+            let left = chance.below(64 << 10);
+            fill_and_make_room(scene, &stage, &disk, left, "No space left");
+            scene.refused()
+        });
+    }
+    let tally = crowd.settle(&stage);
+    println!("disk, to the last byte: {tally}, {refused} refused");
+    stage.end();
+}
