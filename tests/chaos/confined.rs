@@ -7,9 +7,9 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use commucat_tests::memory::MIB;
-use commucat_tests::relay::Relay;
 
 /// A tmpfs of a fixed size over a folder, in a mount namespace of its own that a process of ours holds open.
 #[derive(Debug)]
@@ -112,12 +112,13 @@ pub(crate) struct MemoryGroup {
 }
 
 impl MemoryGroup {
-    /// A new one, below this process's own or at the top.
+    /// A new one at the top of the hierarchy.
     ///
     /// # Panics
     /// When this process may make none.
-    pub(crate) fn new(name: &str, bytes: u64) -> Self {
-        let name = format!("chaos-{name}-{}", std::process::id());
+    pub(crate) fn new(bytes: u64) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("chaos-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         for (root, version) in [
             ("/sys/fs/cgroup", Version::Two),
             ("/sys/fs/cgroup/memory", Version::One),
@@ -168,11 +169,20 @@ impl MemoryGroup {
             .collect()
     }
 
-    /// How often the limit was met.
-    pub(crate) fn times_met(&self) -> u64 {
+    /// Another program in it.
+    pub(crate) fn neighbour(&self, program: &str) -> Command {
+        let launcher = self.launcher();
+        let mut command = Command::new(&launcher[0]);
+        command.args(&launcher[1..]).arg(program).stdin(Stdio::null());
+        command
+    }
+
+    /// Whether the limit was met: on version 1 the highest use tells, to within what each core keeps in hand.
+    pub(crate) fn is_met(&self) -> bool {
+        let number = |file: &str| read_number(&fs::read_to_string(self.folder.join(file)).unwrap());
         match self.version {
-            Version::One => read_number(&fs::read_to_string(self.folder.join("memory.failcnt")).unwrap()),
-            Version::Two => self.event("memory.events", "max"),
+            Version::One => number("memory.max_usage_in_bytes") + MIB >= number("memory.limit_in_bytes"),
+            Version::Two => self.event("memory.events", "max") > 0,
         }
     }
 
@@ -190,14 +200,6 @@ impl MemoryGroup {
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
         read_number(line.unwrap())
     }
-
-    /// Another bound.
-    pub(crate) fn set(&self, bytes: u64) {
-        let memsw = self.folder.join("memory.memsw.limit_in_bytes");
-        // Version 1 wants the two in this order while they grow.
-        let _ = fs::write(memsw, bytes.to_string());
-        fs::write(self.limit(), bytes.to_string()).unwrap();
-    }
 }
 
 fn read_number(text: &str) -> u64 {
@@ -209,14 +211,4 @@ impl Drop for MemoryGroup {
         // Its processes have ended; one that has not been waited for yet holds it up a little.
         let _ = fs::remove_dir(&self.folder);
     }
-}
-
-/// For messages.
-pub(crate) const fn mib(bytes: u64) -> u64 {
-    bytes / MIB
-}
-
-/// Descriptors that a relay has open.
-pub(crate) fn open_descriptors(relay: &Relay) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", relay.pid())).unwrap().count()
 }

@@ -40,7 +40,9 @@ const ALL: usize = RECIPIENTS_AT + RECIPIENTS;
 /// What a round may do to the crowd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
-    /// The relay is killed: everybody's session ends, and the round with it.
+    /// The relay ends, and with it everybody's session and the round.
+    ends: bool,
+    /// It does so by a kill.
     kill: bool,
     /// The store fails for a while: it refuses frames and sessions, and repeats deliveries that it could not note.
     store: bool,
@@ -49,21 +51,28 @@ pub(crate) struct Trouble {
 impl Trouble {
     /// Sessions are never refused, frames neither.
     pub(crate) const NONE: Self = Self {
+        ends: false,
         kill: false,
         store: false,
     };
+    /// SIGTERM: in good order.
+    pub(crate) const END: Self = Self {
+        ends: true,
+        ..Self::NONE
+    };
     pub(crate) const KILL: Self = Self {
+        ends: true,
         kill: true,
         store: false,
     };
     pub(crate) const STORE: Self = Self {
-        kill: false,
         store: true,
+        ..Self::NONE
     };
     /// The relay is killed while its store fails.
-    pub(crate) const BOTH: Self = Self {
-        kill: true,
+    pub(crate) const KILL_AND_STORE: Self = Self {
         store: true,
+        ..Self::KILL
     };
 }
 

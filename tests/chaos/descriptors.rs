@@ -4,13 +4,14 @@
 use std::net::TcpStream;
 
 use commucat_client::HttpVersion;
+use commucat_tests::memory::Held;
 use commucat_tests::operator::until;
 use commucat_tests::people::Device;
 use commucat_tests::relay::Home;
 use commucat_tests::stage::Stage;
 
 use crate::chance::Chance;
-use crate::confined::{descriptors, open_descriptors};
+use crate::confined::descriptors;
 use crate::crowd::{Crowd, Pace, Trouble};
 
 /// A shard's table of connections is measured against it, so two shards have twice as many places.
@@ -37,7 +38,7 @@ fn at_the_limit_who_is_there_talks_on_and_who_comes_waits_for_a_place() {
                 let waits = scope.spawn(|| late.connect(&stage, HttpVersion::Http2).bye());
                 scene.goes_on(2_000);
                 assert!(!waits.is_finished(), "there was a place left");
-                assert!(open_descriptors(&stage) as u64 <= MOST);
+                assert!(Held::by(&stage).descriptors as u64 <= MOST);
                 drop(strangers);
                 waits.join().unwrap();
             });

@@ -3,7 +3,6 @@
 
 use commucat_tests::curl::curl;
 use commucat_tests::memory::MIB;
-use commucat_tests::people::PATIENCE;
 use commucat_tests::relay::{Home, Relay};
 use commucat_tests::stage::Stage;
 use rustix::process::Signal;
@@ -60,7 +59,7 @@ fn below_its_reserve_the_store_refuses_what_is_new_and_gives_what_it_has() {
     // Killed and started again while it is full: everybody still gets what was kept.
     disk.fill(8 * MIB);
     let relay = stage.take();
-    crowd.live(&relay, Trouble::BOTH, |scene| {
+    crowd.live(&relay, Trouble::KILL_AND_STORE, |scene| {
         scene.refuses(20);
         relay.signal(Signal::KILL);
     });

@@ -99,7 +99,7 @@ impl Person {
                     }
                     std::thread::sleep(Duration::from_millis(100));
                 }
-                Trouble { kill: true, .. } if !is_problem(&error) => return None,
+                Trouble { ends: true, .. } if !is_problem(&error) => return None,
                 _ => panic!("{} does not come in: {error}", self.device.id.as_str()),
             }
         };
