@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use commucat_tests::memory::MIB;
+use commucat_tests::relay::Relay;
+use rustix::process::{Resource, geteuid, getrlimit};
 
 /// A tmpfs of a fixed size over a folder, in a mount namespace of its own that a process of ours holds open.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ impl SmallDisk {
     /// When this process may make no mount namespace.
     pub(crate) fn over(folder: &Path, bytes: u64) -> Self {
         fs::create_dir_all(folder).unwrap();
-        let is_root = rustix::process::geteuid().is_root();
+        let is_root = geteuid().is_root();
         let user: &[&str] = if is_root { &[] } else { &["--user", "--map-root-user"] };
         let script = format!("mount -t tmpfs -o size={bytes},mode=0700 chaos \"$0\" && echo mounted && exec cat");
         let mut holder = Command::new("unshare")
@@ -95,6 +97,17 @@ impl Drop for SmallDisk {
 /// Starts a relay that may have so many descriptors, by the hard limit.
 pub(crate) fn descriptors(most: u64) -> [String; 2] {
     ["prlimit".to_owned(), format!("--nofile={most}:{most}")]
+}
+
+/// Sets how many descriptors a running relay may have from here on; none for as many as the hard limit lets it.
+pub(crate) fn limit_descriptors(relay: &Relay, most: Option<u64>) {
+    let most = most.or(getrlimit(Resource::Nofile).maximum).unwrap_or(u64::MAX);
+    let status = Command::new("prlimit")
+        .arg(format!("--pid={}", relay.pid()))
+        .arg(format!("--nofile={most}:"))
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
 }
 
 /// Which interface of control groups there is.

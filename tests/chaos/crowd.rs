@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use commucat_client::HttpVersion;
 use commucat_proto::GroupId;
 use commucat_proto::control::GroupCreate;
+use commucat_tests::curl::curl;
 use commucat_tests::ledger::{Hearing, Ledger, Tally, message};
 use commucat_tests::people::{Device, PATIENCE, WAYS};
 use commucat_tests::relay::Relay;
@@ -93,6 +94,8 @@ pub(crate) struct Pace {
     pub(crate) moment: Duration,
     /// Between two messages of one person; zero for as fast as they are acknowledged.
     pub(crate) pause: Duration,
+    /// Bytes of most messages.
+    pub(crate) length: usize,
 }
 
 impl Pace {
@@ -100,6 +103,7 @@ impl Pace {
         window: 24,
         moment: Duration::from_millis(5),
         pause: Duration::ZERO,
+        length: 200,
     };
 }
 
@@ -179,6 +183,15 @@ impl Scene<'_> {
     /// Sessions that the relay did not want.
     pub(crate) fn turned_away(&self) -> usize {
         self.0.turned_away.load(Ordering::Acquire)
+    }
+
+    /// Waits until `/readyz` gives this status; when it is not 200, it says that it is the store.
+    pub(crate) fn until_ready(&self, status: u16) {
+        let url = format!("{}/readyz", self.0.relay.url());
+        self.until(&format!("/readyz is {status}"), || {
+            let answer = curl(&[&url]).unwrap();
+            answer.status == status && (status == 200 || answer.body.contains("the store"))
+        });
     }
 
     /// Waits for something; a panic of anybody ends that.

@@ -1,7 +1,6 @@
 //! The disk is full: by the reserve that the operator has set, and to the last byte in the middle of a write. New frames for
 //! who is away are refused in words, live traffic and what was kept go on, and all is well once there is room.
 
-use commucat_tests::curl::curl;
 use commucat_tests::memory::MIB;
 use commucat_tests::relay::{Home, Relay};
 use commucat_tests::stage::Stage;
@@ -21,26 +20,18 @@ fn on_a_small_disk(settings: &'static str) -> (SmallDisk, Stage) {
     (disk, Stage::in_home(home, settings))
 }
 
-/// `/readyz` gives this status, and says this.
-fn until_ready(scene: &Scene<'_>, relay: &Relay, status: u16, words: &str) {
-    scene.until(&format!("/readyz is {status}"), || {
-        let answer = curl(&[&format!("{}/readyz", relay.url())]).unwrap();
-        answer.status == status && answer.body.contains(words)
-    });
-}
-
 /// Fills the disk, waits until that is said everywhere, and makes room again.
 fn fill_and_make_room(scene: &Scene<'_>, relay: &Relay, disk: &SmallDisk, left: u64, why: &str) {
-    until_ready(scene, relay, 200, "ok");
+    scene.until_ready(200);
     scene.goes_on(200);
     disk.fill(left);
-    until_ready(scene, relay, 503, "the store cannot be used");
+    scene.until_ready(503);
     // Pairs and those who stay talk on; senders to who is away are told.
     scene.goes_on(200);
     scene.refuses(50);
     scene.until("the log says why", || relay.log().contains(why));
     disk.make_room();
-    until_ready(scene, relay, 200, "ok");
+    scene.until_ready(200);
     scene.goes_on(500);
 }
 

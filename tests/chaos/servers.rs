@@ -1,7 +1,6 @@
 //! PostgreSQL and Redis are stopped, stand still and come back under load: live traffic goes on, what cannot be kept is
 //! refused, what was acknowledged is delivered.
 
-use commucat_tests::curl::curl;
 use commucat_tests::servers::OwnServers;
 use commucat_tests::stage::Stage;
 
@@ -30,12 +29,6 @@ const REDIS: [Blow; 2] = [
     ("Redis stands still", OwnServers::pause_redis, OwnServers::resume_redis),
 ];
 
-fn until_ready(scene: &Scene<'_>, stage: &Stage, status: u16) {
-    scene.until(&format!("/readyz is {status}"), || {
-        curl(&[&format!("{}/readyz", stage.url())]).unwrap().status == status
-    });
-}
-
 #[test]
 fn servers_that_stop_and_stand_still_under_load_cost_nobody_what_was_acknowledged() {
     let name = "PostgreSQL and Redis";
@@ -46,10 +39,10 @@ fn servers_that_stop_and_stand_still_under_load_cost_nobody_what_was_acknowledge
     let (mut refused, mut turned_away) = (0, 0);
     let mut blow = |crowd: &mut Crowd, what: &str, scene_of: &dyn Fn(&Scene<'_>)| {
         let counts = crowd.live(&stage, Trouble::STORE, |scene| {
-            until_ready(scene, &stage, 200);
+            scene.until_ready(200);
             scene.goes_on(300);
             scene_of(scene);
-            until_ready(scene, &stage, 200);
+            scene.until_ready(200);
             scene.goes_on(300);
             (scene.refused(), scene.turned_away())
         });
@@ -64,7 +57,7 @@ fn servers_that_stop_and_stand_still_under_load_cost_nobody_what_was_acknowledge
         blow(&mut crowd, what, &|scene| {
             strike(&servers);
             scene.refuses(30);
-            until_ready(scene, &stage, 503);
+            scene.until_ready(503);
             scene.goes_on(100);
             heal(&servers);
         });

@@ -159,7 +159,7 @@ impl Person {
             let at = visit.turn % self.routes.len();
             visit.turn += 1;
             visit.spoke = Instant::now();
-            let length = if self.chance.once_in(16) { 4096 } else { 200 };
+            let length = if self.chance.once_in(16) { 4_096 } else { pace.length };
             let said = message(self.index, self.number, length);
             let sequence = visit.peer.send(channel(self.routes[at]), said);
             visit.sent.push_back((sequence, Some((self.routes[at], self.number))));
