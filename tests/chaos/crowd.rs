@@ -169,6 +169,12 @@ impl Scene<'_> {
         });
     }
 
+    /// Waits until so many more messages have been heard than are now.
+    pub(crate) fn hears(&self, more: usize) {
+        let from = self.0.ledger.heard();
+        self.until(&format!("{more} deliveries"), || self.0.ledger.heard() >= from + more);
+    }
+
     /// Waits until so many more frames have been refused than are now.
     pub(crate) fn refuses(&self, more: usize) {
         let from = self.refused();

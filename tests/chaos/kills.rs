@@ -14,14 +14,15 @@ use crate::chance::Chance;
 use crate::crowd::{Crowd, Pace, Scene, Trouble};
 use crate::setting;
 
-/// A moment that is not the same twice: after so many acknowledgements, or so long after everybody has begun to come.
+/// A moment that is not the same twice: so long after everybody has begun to come, or after so many acknowledgements, when
+/// most still catch up with their inboxes; or after so many deliveries.
 fn some_moment(chance: &mut Chance, scene: &Scene<'_>) {
-    if chance.once_in(4) {
-        std::thread::sleep(Duration::from_micros(chance.below(200_000)));
-    } else {
-        scene.goes_on(1 + chance.below(6_000) as usize);
-        std::thread::sleep(Duration::from_micros(chance.below(3_000)));
+    match chance.below(4) {
+        0 => std::thread::sleep(Duration::from_micros(chance.below(200_000))),
+        1 => scene.goes_on(1 + chance.below(2_000) as usize),
+        _ => scene.hears(1 + chance.below(6_000) as usize),
     }
+    std::thread::sleep(Duration::from_micros(chance.below(3_000)));
 }
 
 fn kill_again_and_again(name: &str, mut stage: Stage, kills: u64) {

@@ -28,6 +28,7 @@ pub struct Ledger {
 struct Books {
     ways: BTreeMap<Way, Book>,
     promised: usize,
+    heard: usize,
     repeated: usize,
     /// The number at which each sender has begun each life of the relay.
     lives: BTreeMap<usize, BTreeSet<u32>>,
@@ -169,6 +170,12 @@ impl Ledger {
         self.books().promised
     }
 
+    /// How many messages have been heard for the first time.
+    #[must_use]
+    pub fn heard(&self) -> usize {
+        self.books().heard
+    }
+
     /// A recipient has heard a message.
     ///
     /// # Panics
@@ -189,6 +196,7 @@ impl Ledger {
                 "{to} heard {number} of {from} for the first time after {latest}"
             );
             let owed = book.acked.get(&number) == Some(&Promise::Kept);
+            books.heard += 1;
             *books.owed.entry(to).or_default() -= usize::from(owed);
         } else {
             hearing.repeated += 1;
@@ -208,12 +216,12 @@ impl Ledger {
         let books = self.books();
         let mut tally = Tally {
             acknowledged: books.promised,
+            delivered: books.heard,
             duplicates: books.repeated,
             ..Tally::default()
         };
         for ((from, _), book) in &books.ways {
             let (lost, cut_off) = book.missing(books.lives.get(from));
-            tally.delivered += book.heard.len();
             tally.cut_off += cut_off;
             tally.lost += lost.len();
         }
@@ -296,7 +304,7 @@ mod tests {
     /// that were heard; gives the lost and the cut off.
     fn lives(heard: &[u32]) -> (usize, usize) {
         let (ledger, mut hearing) = (Ledger::default(), Hearing::of(2));
-        [1, 4, 7].map(|first| ledger.new_life(1, first));
+        [1, 4, 7].iter().for_each(|first| ledger.new_life(1, *first));
         (1..=9).for_each(|number| ledger.promise_queued(1, 2, number));
         heard
             .iter()
