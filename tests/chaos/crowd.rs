@@ -21,7 +21,7 @@ use commucat_proto::GroupId;
 use commucat_proto::control::GroupCreate;
 use commucat_tests::curl::curl;
 use commucat_tests::ledger::{Hearing, Ledger, Tally, message};
-use commucat_tests::people::{Device, PATIENCE, WAYS};
+use commucat_tests::people::{Device, Got, PATIENCE, WAYS};
 use commucat_tests::relay::Relay;
 
 use crate::chance::Chance;
@@ -297,8 +297,9 @@ impl Crowd {
 
     /// Everybody comes back and hears what is owed; nothing is lost.
     pub(crate) fn settle(&mut self, relay: &Relay) -> Tally {
-        self.farewell(relay);
-        self.collect(relay);
+        let last = self.say_the_last_word(relay);
+        // Whatever was kept comes before it.
+        self.hear_all(relay, |got| got.payload == message(last, 1, 20));
         let tally = self.ledger.settle();
         assert!(tally.acknowledged > 0);
         tally
@@ -306,11 +307,20 @@ impl Crowd {
 
     /// Everybody comes and hears what was promised to be kept, and whatever is there at that moment.
     pub(crate) fn collect(&mut self, relay: &Relay) {
+        self.hear_all(relay, |_| false);
+    }
+
+    /// Each hears until nothing is owed, or until `is_last`.
+    fn hear_all(&self, relay: &Relay, is_last: impl Fn(&Got) -> bool) {
         for person in &self.people {
             let (mut peer, index) = (person.device().connect(relay, WAYS[person.index() % 4]), person.index());
             let mut hearing = Hearing::of(index);
             while self.ledger.owed(index) > 0 {
-                self.ledger.hear(&mut hearing, &peer.hear());
+                let got = peer.hear();
+                self.ledger.hear(&mut hearing, &got);
+                if is_last(&got) {
+                    break;
+                }
             }
             for got in peer.bye() {
                 self.ledger.hear(&mut hearing, &got);
@@ -318,8 +328,8 @@ impl Crowd {
         }
     }
 
-    /// Somebody says a last word to everybody while all are away: when it is heard, all before it has been.
-    fn farewell(&self, relay: &Relay) {
+    /// Somebody new says a word to everybody while all are away; gives who.
+    fn say_the_last_word(&self, relay: &Relay) -> usize {
         let last = ALL + self.rounds;
         let mut peer = Device::new(&format!("last-{last}")).connect(relay, HttpVersion::Http1);
         for person in &self.people {
@@ -329,6 +339,7 @@ impl Crowd {
             self.ledger.promise(last, person.index(), 1);
         }
         peer.bye();
+        last
     }
 }
 
