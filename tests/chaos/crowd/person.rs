@@ -99,7 +99,8 @@ impl Person {
                     }
                     std::thread::sleep(Duration::from_millis(100));
                 }
-                Trouble { ends: true, .. } if !is_problem(&error) => return None,
+                // Before it ends in good order it says so.
+                Trouble { ends: true, kill, .. } if !kill || !is_problem(&error) => return None,
                 _ => panic!("{} does not come in: {error}", self.device.id.as_str()),
             }
         };
