@@ -70,15 +70,30 @@ impl SmallDisk {
         self.folder.join("ballast")
     }
 
-    /// Fills it until so many bytes are left.
+    /// Fills it until so many bytes are left, and never further: whose words are heard depends on that.
     pub(crate) fn fill(&self, left: u64) {
         let mut ballast = File::options().create(true).append(true).open(self.ballast()).unwrap();
-        let block = vec![1; 64 << 10];
-        for piece in [&block[..], &block[..4096]] {
-            while ballast.write_all(piece).is_ok() {}
+        let mut wanted = self.free().saturating_sub(left);
+        let block = vec![1; MIB as usize];
+        while wanted > 0 {
+            let piece = usize::try_from(wanted.min(MIB)).unwrap();
+            if ballast.write_all(&block[..piece]).is_err() {
+                // The store was faster with the last of it.
+                return;
+            }
+            wanted -= piece as u64;
         }
-        let length = ballast.metadata().unwrap().len();
-        ballast.set_len(length.saturating_sub(left)).unwrap();
+    }
+
+    fn free(&self) -> u64 {
+        let output = Command::new("stat")
+            .args(["--file-system", "--format=%a %S"])
+            .arg(&self.folder)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let (blocks, size) = text.split_once(' ').unwrap();
+        read_number(blocks) * read_number(size)
     }
 
     /// There is room again.
