@@ -50,9 +50,41 @@ impl Watermark {
     }
 }
 
+/// What a process holds at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its proportional share of resident memory, in bytes.
+    pub pss: u64,
+    /// The part of it that no file stands behind.
+    pub anonymous: u64,
+    /// Its open descriptors.
+    pub descriptors: usize,
+}
+
+impl Held {
+    /// Now.
+    ///
+    /// # Panics
+    /// When the kernel does not tell.
+    #[must_use]
+    pub fn by(relay: &Relay) -> Self {
+        let pid = relay.pid();
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+        Self {
+            pss: kib(&rollup, "Pss:"),
+            anonymous: kib(&rollup, "Anonymous:"),
+            descriptors: fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count(),
+        }
+    }
+}
+
 fn field(pid: u32, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    kib(&fs::read_to_string(format!("/proc/{pid}/status")).unwrap(), name)
+}
+
+/// The bytes that a line `NAME … kB` tells.
+fn kib(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     let kib: u64 = line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
     kib << 10
 }

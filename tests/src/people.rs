@@ -455,10 +455,21 @@ impl Peer {
         self.step(left);
     }
 
-    /// Takes one event. A socket that breaks is an end like another: relays are killed here.
-    fn step(&mut self, moment: Duration) {
+    /// Takes what is there already, or comes within `moment`, to be asked for later: no more than `most` events.
+    pub fn take_in(&mut self, moment: Duration, most: usize) {
+        let mut moment = moment;
+        for _ in 0..most {
+            if self.over || !self.step(moment) {
+                return;
+            }
+            moment = Duration::ZERO;
+        }
+    }
+
+    /// Takes one event; whether there was one. A socket that breaks is an end like another: relays are killed here.
+    fn step(&mut self, moment: Duration) -> bool {
         match self.client.recv(moment) {
-            Ok(None) => {}
+            Ok(None) => return false,
             Ok(Some(Incoming::Frame {
                 kind,
                 channel,
@@ -506,5 +517,6 @@ impl Peer {
             Err(DriverError::Io { .. }) => self.over = true,
             Err(error) => panic!("{}: {error}", self.name.as_str()),
         }
+        true
     }
 }

@@ -18,6 +18,8 @@ const START: Duration = Duration::from_secs(60);
 pub struct Home {
     folder: TempDir,
     environment: Vec<(String, String)>,
+    /// A program and its arguments, which becomes the server.
+    launcher: Vec<String>,
 }
 
 impl Home {
@@ -33,7 +35,16 @@ impl Home {
         Self {
             folder: tempfile::tempdir().unwrap(),
             environment,
+            launcher: Vec::new(),
         }
+    }
+
+    /// The same, its relays started by a program that confines itself and then becomes what stands behind its arguments:
+    /// `prlimit`, `nsenter` …
+    #[must_use]
+    pub fn launched_by<T: Into<String>>(mut self, launcher: impl IntoIterator<Item = T>) -> Self {
+        self.launcher = launcher.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Where it is.
@@ -51,8 +62,16 @@ impl Home {
     /// Starts a relay here, on a free port of loopback, and waits until it listens.
     #[must_use]
     pub fn start(&self, flags: &[&str]) -> Relay {
+        let mut relay = self.begin(flags);
+        relay.wait_until_it_listens();
+        relay
+    }
+
+    /// Starts a relay here and waits for nothing: it has no address yet.
+    #[must_use]
+    pub fn begin(&self, flags: &[&str]) -> Relay {
         let mut child = self
-            .command(binary())
+            .launched(binary())
             .args(["--listen", "127.0.0.1:0"])
             .args(flags)
             .stdin(Stdio::null())
@@ -62,15 +81,13 @@ impl Home {
             .unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let errors = child.stderr.take().map(|errors| keep(errors, Arc::clone(&log)));
-        let mut relay = Relay {
+        Relay {
             child,
             errors,
             log,
             url: String::new(),
             noise_public: String::new(),
-        };
-        relay.wait_until_it_listens();
-        relay
+        }
     }
 
     /// Runs the server until it ends by itself.
@@ -84,6 +101,18 @@ impl Home {
     pub fn cli(&self, arguments: &[&str]) -> Ended {
         let program = binary().with_file_name("commucat-cli");
         Ended::of(self.command(&program).args(arguments))
+    }
+
+    /// The server, started by the launcher when there is one.
+    fn launched(&self, server: &Path) -> Command {
+        match self.launcher.split_first() {
+            None => self.command(server),
+            Some((program, arguments)) => {
+                let mut command = self.command(Path::new(program));
+                command.args(arguments).arg(server);
+                command
+            }
+        }
     }
 
     /// A program in this folder, with this home's variables and no others of ours.

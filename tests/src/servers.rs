@@ -225,12 +225,26 @@ impl OwnServers {
 
     /// Ends Redis.
     pub fn stop_redis(&self) {
-        self.end(pid(&self.folder.path().join("redis.pid")), Signal::TERM);
+        self.end(self.redis_process(), Signal::TERM);
     }
 
     /// Starts it again, empty.
     pub fn start_redis(&self) {
         services("redis", self.folder.path());
+    }
+
+    /// Redis stands still, with every connection open.
+    pub fn pause_redis(&self) {
+        kill_process(self.redis_process(), Signal::STOP).unwrap();
+    }
+
+    /// It goes on as if nothing had been.
+    pub fn resume_redis(&self) {
+        kill_process(self.redis_process(), Signal::CONT).unwrap();
+    }
+
+    fn redis_process(&self) -> Pid {
+        pid(&self.folder.path().join("redis.pid"))
     }
 
     fn postmaster(&self) -> Pid {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::Deref;
+use std::time::Duration;
 
 use crate::relay::{Home, Relay};
 use crate::servers::{Databases, Servers};
@@ -52,6 +53,12 @@ impl Stage {
         Self::set(Home::with(databases.environment()), Some(databases), settings)
     }
 
+    /// The same, on its own folder, in a home made by the test.
+    #[must_use]
+    pub fn in_home(home: Home, settings: &'static str) -> Self {
+        Self::set(home, None, settings)
+    }
+
     fn set(home: Home, databases: Option<Databases>, settings: &'static str) -> Self {
         let mut stage = Self {
             relay: None,
@@ -87,6 +94,17 @@ impl Stage {
     pub fn start(&mut self) {
         assert!(self.relay.is_none(), "it runs");
         self.relay = Some(self.home.start(&self.flags()));
+    }
+
+    /// Starts the relay, which has ended, and kills it so long after, whatever it has come to by then.
+    ///
+    /// # Panics
+    /// When it still runs.
+    pub fn start_in_vain(&self, after: Duration) {
+        assert!(self.relay.is_none(), "it runs");
+        let relay = self.home.begin(&self.flags());
+        std::thread::sleep(after);
+        relay.kill();
     }
 
     /// Ends the relay in good order, and starts it again with other settings.

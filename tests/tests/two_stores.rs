@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use commucat_client::HttpVersion;
+use commucat_client::{Acks, Config, HttpVersion};
 use commucat_tests::curl::curl;
 use commucat_tests::operator::until;
 use commucat_tests::people::{BOTH, Device, PATIENCE, Peer};
@@ -159,6 +159,44 @@ fn a_postgresql_that_stands_still_is_noticed_and_used_again_when_it_moves() {
     let mut back = carol.connect(&stage, HttpVersion::Http2);
     // What was refused may have been done nevertheless; it is not in the way.
     while back.hear().text() != "kept" {}
+    stage.end();
+}
+
+#[test]
+fn who_speaks_to_somebody_whose_inbox_waits_for_the_store_is_told_and_talks_on_with_others() {
+    let (servers, stage) = own_servers();
+    let (mut speaks, mut hears, carol) = with_carol_away(&stage);
+    let config = Config {
+        capabilities: vec!["delivery-ack".to_owned()],
+        acks: Acks::ByHand,
+        ..carol.config(&stage, HttpVersion::Http2)
+    };
+    let mut never_says_so = carol.connect_with(&stage, config).unwrap();
+    speaks.say(CHANNEL + 1, "heard, and not acknowledged");
+    never_says_so.hears("heard, and not acknowledged");
+    servers.stop_postgres();
+    drop(never_says_so);
+    // Until the relay has noticed, her connection is live; then what she has not acknowledged is owed to her inbox.
+    let started = Instant::now();
+    let mut taken = 0;
+    let refused = loop {
+        assert!(started.elapsed() < PATIENCE, "never refused");
+        speaks.send(CHANNEL + 1, format!("{taken}"));
+        match speaks.acked().body {
+            None => taken += 1,
+            Some(body) => break body,
+        }
+    };
+    assert_eq!(refused.rejected, std::slice::from_ref(&carol.id));
+    speaks.say(CHANNEL, "live");
+    hears.hears("live");
+    servers.start_postgres();
+    until_ready(&stage, 200);
+    let mut back = carol.connect(&stage, HttpVersion::Http1);
+    back.hears("heard, and not acknowledged");
+    for number in 0..taken {
+        back.hears(&number.to_string());
+    }
     stage.end();
 }
 

@@ -130,7 +130,7 @@ impl Tls {
         used.map(drop)
     }
 
-    /// Seals `plaintext`, in as few records as it fits.
+    /// Seals `plaintext`, in as few records as it fits; drops it when both sides have ended.
     ///
     /// # Errors
     /// When the handshake is not complete or the connection is used up.
@@ -173,6 +173,8 @@ impl Tls {
                 ConnectionState::EncodeTlsData(mut data) => encode(out, |room| data.encode(room))?,
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::PeerClosed => self.closed = true,
+                // Both sides have said that they send no more. What HTTP/2 may owe even then, a WINDOW_UPDATE, is for nobody.
+                ConnectionState::Closed => return Ok(()),
                 _ => return Err(TlsError::NotReady),
             }
         }

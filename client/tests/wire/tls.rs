@@ -134,6 +134,19 @@ fn plaintext_arrives_whole_both_ways_wherever_the_wire_is_cut() {
 }
 
 #[test]
+fn what_is_to_be_sealed_when_both_sides_have_ended_is_dropped_and_no_error() {
+    let certificate = certificate("ended", &[b"h2"], TLS13);
+    let mut pair = Pair::new(2, &certificate, &Trust::Insecure, "localhost");
+    pair.run().expect("the handshake succeeds");
+    pair.client.close(&mut pair.to_server).expect("ready");
+    pair.server.send_close_notify();
+    pair.run().expect("both end");
+    assert!(pair.client.is_closed());
+    pair.client.seal(b"for nobody", &mut pair.to_server).expect("no error");
+    assert!(pair.to_server.is_empty());
+}
+
+#[test]
 fn a_record_is_as_long_as_it_has_to_be() {
     let certificate = certificate("length", &[b"h2"], TLS13);
     let mut pair = Pair::new(1, &certificate, &Trust::Insecure, "localhost");

@@ -117,7 +117,14 @@ impl Shard {
             (None, Err(error)) => {
                 tracing::warn!(%error, "acknowledged frames could not be stored; they are kept and tried again");
                 home.inbox.retry = true;
+                // What has come behind them is refused like everything else that the store cannot keep. If it waited, its
+                // senders would wait with it, and could not talk to others either.
+                let behind: Vec<Receipt> = home.inbox.backlog.iter().filter_map(|queued| queued.receipt).collect();
+                home.inbox.backlog.retain(|queued| queued.receipt.is_none());
                 self.timers.arm(retry_at, Owner::Home(key));
+                for receipt in behind {
+                    self.settle(receipt, 1, Some((key, error.into())));
+                }
                 return;
             }
         }

@@ -99,7 +99,8 @@ struct Inbox {
     appends: u64,
     /// Of which it has not answered.
     pending: u32,
-    /// Owed frames that are with the store, or must be tried again: everything later waits in `backlog`.
+    /// Owed frames that are with the store, or must be tried again: everything later waits in `backlog`, until the store
+    /// answers or fails.
     owed: Vec<Envelope>,
     backlog: VecDeque<Queued>,
     /// The store desk has been told that there is a backlog.

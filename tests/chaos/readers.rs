@@ -1,5 +1,6 @@
 //! A recipient that stops reading while 100 senders talk to it (decisions § 6, Slow recipient): the relay holds no more for
-//! it than its budget, everybody else is served as before, and it gets everything when it reads again or comes back.
+//! it than its budget, everybody else is served as before, and it gets everything when it reads again or comes back. One that
+//! reads slowly falls behind into its inbox, and hears everything as well.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -163,4 +164,37 @@ fn one_slow_recipient_of_many_holds_up_neither_its_sender_nor_the_others() {
         }
     }
     stage.end();
+}
+
+#[test]
+fn a_slow_reader_falls_behind_into_its_inbox_and_hears_everything_once_and_in_order() {
+    const SAID: u32 = 2_400;
+    let stage = Stage::new(SETTINGS);
+    let mut bystanders = Bystanders::start(&stage);
+    for http in BOTH {
+        let (slow, ledger) = (Device::new(&format!("slow-{http:?}")), Ledger::default());
+        let (mut peer, mut hearing) = (slow.connect(&stage, http), Hearing::of(0));
+        let mut from = Device::new(&format!("from-{http:?}")).connect(&stage, HttpVersion::Http2);
+        from.join(CHANNEL, [&slow]);
+        // It reads one of twelve.
+        for first in (1..=SAID).step_by(12) {
+            for number in first..first + 12 {
+                from.send(CHANNEL, message(0, number, LENGTH));
+            }
+            for number in first..first + 12 {
+                assert_eq!(from.acked().body, None, "kept for the recipient");
+                ledger.promise(0, 0, number);
+            }
+            ledger.hear(&mut hearing, &peer.hear());
+        }
+        bystanders.go_on();
+        catch_up(&mut peer, &mut hearing, &ledger);
+        assert!(peer.bye().is_empty());
+        let tally = ledger.settle();
+        assert_eq!(tally.duplicates, 0);
+        println!("slow reader, {http:?}: {tally}");
+    }
+    bystanders.stop();
+    let stored = stored(&stage.end());
+    assert!(stored > SAID as usize, "only {stored} messages went to the inbox");
 }
