@@ -10,7 +10,7 @@ use super::{Holder, Kept, Replay, Seat, Waiter, counted};
 use crate::Shard;
 use crate::counters::Drop;
 use crate::keys::device_key;
-use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, Refusal, ShardId, Target, Targets, TunnelId};
+use crate::mesh::message::{DeviceKey, Epoch, Message, Receipt, ShardId, Target, Targets, TunnelId};
 use crate::outbox::Opaque;
 
 impl Shard {
@@ -190,8 +190,9 @@ impl Shard {
     /// A frame whose recipient is not attached to this shard, which is its home.
     pub(crate) fn home_take(&mut self, key: DeviceKey, receipt: Receipt, frame: Opaque<'_>, sent_on: bool) {
         let Some(home) = self.homes.map.get_mut(&key) else {
-            // Nobody routes to it any more, and it is not here: only a sender that has left meanwhile can cause this.
-            self.settle(receipt, 1, Some((key, Refusal::Unknown)));
+            // Nobody names it, and it is not here: it was in an open channel and has gone, or the sender has.
+            self.counters.drop_frame(Drop::Left);
+            self.settle(receipt, 1, None);
             return;
         };
         if let Some(at) = home.at() {

@@ -19,6 +19,8 @@ struct Window {
 #[derive(Default)]
 pub(super) struct Absences {
     windows: BTreeMap<(DeviceNo, u32), Vec<Window>>,
+    /// Hostile sessions that have written bytes of their own, a LEAVE perhaps, and when they ended.
+    anywhere: BTreeMap<SessionNo, (DeviceNo, Option<u64>)>,
     /// JOINs whose ACK has not left: until then the relay may not know of them.
     joining: BTreeMap<(SessionNo, u32), u32>,
 }
@@ -26,11 +28,10 @@ pub(super) struct Absences {
 impl Absences {
     /// Whether the device was absent from the channel at some time since then.
     pub(super) fn since(&self, device: DeviceNo, channel: u32, at: u64) -> bool {
-        let windows = self.windows.get(&(device, channel));
-        windows
-            .into_iter()
-            .flatten()
-            .any(|window| window.end.is_none_or(|end| end >= at))
+        let windows = self.windows.get(&(device, channel)).into_iter().flatten();
+        let everywhere = self.anywhere.values().filter(|(whose, _)| *whose == device);
+        let mut ends = windows.map(|window| window.end).chain(everywhere.map(|(_, end)| *end));
+        ends.any(|end| end.is_none_or(|end| end >= at))
     }
 
     pub(super) fn hear(&mut self, fact: &Fact<'_>, known: &Known) {
@@ -66,10 +67,19 @@ impl Absences {
                     self.back(*session, Some((channel, number)), known.at);
                 }
             }
-            Fact::Closed { session } => self.back(*session, None, known.at),
+            Fact::Wavers { session } if known.hostile(*session) => {
+                self.anywhere.entry(*session).or_insert((known.device(*session), None));
+            }
+            Fact::Closed { session } => {
+                self.back(*session, None, known.at);
+                if let Some((_, end)) = self.anywhere.get_mut(session) {
+                    end.get_or_insert(known.at);
+                }
+            }
             Fact::Crashed | Fact::Stopped => {
-                for window in self.windows.values_mut().flatten() {
-                    window.end.get_or_insert(known.at);
+                let windows = self.windows.values_mut().flatten().map(|window| &mut window.end);
+                for end in windows.chain(self.anywhere.values_mut().map(|(_, end)| end)) {
+                    end.get_or_insert(known.at);
                 }
             }
             _ => {}

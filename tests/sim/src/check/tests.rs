@@ -550,3 +550,35 @@ fn a_revoked_device_must_not_be_given_a_frame_or_become_ready_or_stay() {
     to_carol(&mut checkers);
     assert_eq!(complaint(checkers, given(CAROL, &frame)), "revoked");
 }
+
+#[test]
+fn who_wavers_is_owed_what_names_it_unless_bytes_of_its_own_may_have_been_a_leave() {
+    let (session, device) = (SessionNo(4), DeviceNo(3));
+    for hostile in [false, true] {
+        let mut checkers = story();
+        let auth = wire(FrameType::Auth, 0, 1, Body::Auth { delivery_ack: false });
+        let acked = ack(4, 3, &[], "");
+        for fact in [
+            Fact::Dialled {
+                session,
+                device,
+                hostile,
+            },
+            Fact::Emitted { session, frame: &auth },
+            Fact::Wavers { session },
+            Fact::Said {
+                key: key(4),
+                kind: FrameType::Msg,
+                sequence: 4,
+                roster: &[device],
+            },
+            Fact::Emitted {
+                session: ALICE,
+                frame: &acked,
+            },
+        ] {
+            tell(&mut checkers, fact);
+        }
+        assert_eq!(checkers.hear(&Fact::Stopped).is_ok(), hostile);
+    }
+}
