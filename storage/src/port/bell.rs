@@ -20,17 +20,18 @@ impl Bell {
     /// After something was queued: whether the caller has to wake the sleeper.
     pub(crate) fn must_ring(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.asleep.swap(false, Ordering::SeqCst)
+        self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed)
     }
 
     /// The sleeper's first half: after it, look at the queues once more, then sleep or [`Bell::stay`].
     pub(crate) fn lie_down(&self) {
-        self.asleep.store(true, Ordering::SeqCst);
+        self.asleep.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `must_ring`: either that sees the flag, or the look that follows sees what was queued.
         fence(Ordering::SeqCst);
     }
 
     /// It does not sleep after all, or has woken.
     pub(crate) fn stay(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        self.asleep.store(false, Ordering::Relaxed);
     }
 }

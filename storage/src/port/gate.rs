@@ -3,7 +3,7 @@
 //! The promise, checked under every interleaving by `tests/port_loom.rs`: once the gate is shut and found idle, no
 //! submission is in the queue or about to be pushed. The shard's thread enters, pushes; the pool's answers, leaves.
 
-use super::atomics::{AtomicBool, AtomicUsize, Ordering};
+use super::atomics::{AtomicBool, AtomicUsize, Ordering, fence};
 
 #[derive(Default)]
 pub(crate) struct Gate {
@@ -16,9 +16,10 @@ pub(crate) struct Gate {
 impl Gate {
     /// Before a push. False when the gate is shut: nothing may be pushed.
     pub(crate) fn enter(&self) -> bool {
-        // Before the look at `shut`: whoever shuts it waits until nothing is in flight.
-        self.in_flight.fetch_add(1, Ordering::SeqCst);
-        let open = !self.shut.load(Ordering::SeqCst);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        // Pairs with the fence in `shut`: either this sees that the gate is shut, or whoever shut it sees the count.
+        fence(Ordering::SeqCst);
+        let open = !self.shut.load(Ordering::Relaxed);
         if !open {
             self.leave();
         }
@@ -27,15 +28,16 @@ impl Gate {
 
     /// After an answer was queued.
     pub(crate) fn leave(&self) {
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.in_flight.fetch_sub(1, Ordering::Release);
     }
 
     pub(crate) fn shut(&self) {
-        self.shut.store(true, Ordering::SeqCst);
+        self.shut.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
     }
 
     /// Whether everything that was taken is answered.
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.load(Ordering::SeqCst) == 0
+        self.in_flight.load(Ordering::Acquire) == 0
     }
 }

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use commucat_shard::counters::Gauges;
 
+use crate::dice::Rate;
 use crate::fact::Fact;
 use crate::ids::{DeviceNo, FrameKey, SessionNo};
 use crate::weather::Weather;
@@ -95,7 +96,10 @@ pub(crate) struct Checkers {
 
 impl Checkers {
     pub(crate) fn new(weather: &Weather) -> Self {
-        let frame = weather.payload.max(weather.huge_len);
+        let frame = match weather.huge {
+            Rate::NEVER => weather.payload,
+            _ => weather.payload.max(weather.huge_len),
+        };
         Self {
             known: Known::default(),
             all: vec![
