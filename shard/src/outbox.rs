@@ -8,7 +8,8 @@
 //! Bulk and media leave in the order in which they came (each carries a stamp); control overtakes both. A fourth
 //! queue, *held*, waits behind a replay (see `delivery`).
 //!
-//! Invariant: `bytes()` is at most `outbox_bytes`, or one frame of any size, plus `media_bytes` and `control_bytes`.
+//! Invariant: `bytes()` is at most `outbox_bytes`, or one frame of any size, and as much again while a page of a replay that
+//! was asked for arrives, plus `media_bytes` and `control_bytes`.
 //! A payload is copied here once (small) or counted (large), and copied once more by `fill`.
 
 mod copies;

@@ -28,10 +28,10 @@ impl Bytes {
         }
     }
 
-    /// Live frames stop at the limit, or at one of any size; a page of a replay comes on top.
+    /// Live frames stop at the limit, or at one of any size; a page of a replay, asked for when there was room, comes on top.
     fn bulk(&self) -> usize {
         let limits = &self.limits;
-        limits.outbox_bytes.max(self.frame) + self.frame + limits.replay_rows * OVERHEAD
+        2 * limits.outbox_bytes.max(self.frame) + limits.replay_rows * OVERHEAD
     }
 
     fn media(&self) -> usize {
