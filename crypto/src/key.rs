@@ -110,14 +110,16 @@ impl StaticKey {
 
     #[expect(
         clippy::expect_used,
-        reason = "any 32 bytes are a secret of X25519; what a handshake asks for is tried"
+        reason = "any 32 bytes are a secret of X25519; what a peer asks for is tried"
     )]
     fn from_secret(secret: Zeroizing<[u8; KEY_LEN]>) -> Self {
         Self::try_from_secret(secret).expect("memory for a key")
     }
 
-    /// `None` when the library has no memory for the key: what a peer's handshake asks for fails then, and nothing else.
-    pub(crate) fn try_from_secret(secret: Zeroizing<[u8; KEY_LEN]>) -> Option<Self> {
+    /// As [`StaticKey::from_bytes`], for a key that a peer has asked for: `None` when the library has no memory for it, so
+    /// that what was asked for fails, and nothing else.
+    #[must_use]
+    pub fn try_from_secret(secret: Zeroizing<[u8; KEY_LEN]>) -> Option<Self> {
         let scalar = PrivateKey::from_private_key(&X25519, &*secret).ok()?;
         let public = scalar.compute_public_key().ok()?.as_ref().try_into().ok()?;
         Some(Self {

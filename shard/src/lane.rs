@@ -72,6 +72,21 @@ struct Large {
     head: u64,
 }
 
+impl Large {
+    /// Queues a payload; says where it begins, as a record's `at`.
+    fn push(&mut self, payload: Bytes) -> u64 {
+        let at = self.head + self.payloads.len() as u64;
+        self.payloads.push_back(payload);
+        at
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let payload = self.payloads.pop_front()?;
+        self.head += 1;
+        Some(payload)
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Lane {
     records: VecDeque<Record>,
@@ -151,15 +166,12 @@ impl Lane {
     pub(crate) fn push(&mut self, frame: Opaque<'_>, row: Option<RowId>, stamp: u64) {
         let at = match frame.shared {
             None => {
+                let at = self.tail;
                 self.inline.extend(frame.payload);
                 self.tail += frame.payload.len() as u64;
-                self.tail - frame.payload.len() as u64
+                at
             }
-            Some(payload) => {
-                let large = self.large.get_or_insert_default();
-                large.payloads.push_back(payload.clone());
-                large.head + large.payloads.len() as u64 - 1
-            }
+            Some(payload) => self.large.get_or_insert_default().push(payload.clone()),
         };
         self.bytes += Self::cost(frame.payload.len());
         self.rows += usize::from(row.is_some());
@@ -186,8 +198,7 @@ impl Lane {
         if !record.is_large {
             self.inline.drain(..record.len());
         } else if let Some(large) = &mut self.large {
-            large.payloads.pop_front();
-            large.head += 1;
+            large.pop();
         }
     }
 
@@ -308,15 +319,11 @@ impl Lane {
     pub(crate) fn append(&mut self, other: &mut Self) {
         let first = other.tail - other.inline.len() as u64;
         for mut record in other.records.drain(..) {
-            record.at = if !record.is_large {
-                record.at - first + self.tail
-            } else if let Some(payload) = other.large.as_mut().and_then(|large| large.payloads.pop_front()) {
-                let large = self.large.get_or_insert_default();
-                large.payloads.push_back(payload);
-                large.head + large.payloads.len() as u64 - 1
-            } else {
-                0
-            };
+            if !record.is_large {
+                record.at = record.at - first + self.tail;
+            } else if let Some(payload) = other.large.as_mut().and_then(|large| large.pop()) {
+                record.at = self.large.get_or_insert_default().push(payload);
+            }
             self.records.push_back(record);
         }
         other.large = None;

@@ -254,7 +254,8 @@ async fn claim(
     site.limits.code(caller)?;
     let refused = || Problem::new(StatusCode::FORBIDDEN, "this pairing code is not worth anything");
     let code = Code::parse(&claim.pair_code).ok_or_else(refused)?;
-    let (pinned, public, keys) = keys(&code, claim.client_static, &site.authority.seed_key);
+    let (pinned, public, keys) = keys(&code, claim.client_static, &site.authority.seed_key)
+        .inspect_err(|_| site.limits.code_was_right(caller))?;
     let (device, paired, at) = match join(&site, &code, pinned).await {
         Ok(joined) => joined,
         Err(StoreError::PairingRefused) => return Err(refused()),
@@ -290,14 +291,18 @@ async fn claim(
 }
 
 /// The X25519 key to pin, the key to certify, and what is told of them.
-fn keys(code: &Code, brought: Option<HexKey>, seed_key: &Zeroizing<[u8; 32]>) -> ([u8; 32], [u8; 32], Keys) {
+fn keys(
+    code: &Code,
+    brought: Option<HexKey>,
+    seed_key: &Zeroizing<[u8; 32]>,
+) -> Result<([u8; 32], [u8; 32], Keys), Problem> {
     if let Some(HexKey(key)) = brought {
         let told = Keys {
             private_key: None,
             public_key: hex::encode(key),
             seed: None,
         };
-        return (key, key, told);
+        return Ok((key, key, told));
     }
     let seed = code.device_seed(seed_key);
     let (_, public) = device_keys(&seed);
@@ -307,7 +312,14 @@ fn keys(code: &Code, brought: Option<HexKey>, seed_key: &Zeroizing<[u8; 32]>) ->
         public_key: hex::encode(public),
         seed: Some(text),
     };
-    (*StaticKey::from_bytes(*seed).public().as_bytes(), public, told)
+    let Some(key) = StaticKey::try_from_secret(seed) else {
+        tracing::error!("there is no memory for a key");
+        return Err(Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the server failed to answer",
+        ));
+    };
+    Ok((*key.public().as_bytes(), public, told))
 }
 
 /// Uses the code for a device with a new name.

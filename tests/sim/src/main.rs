@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Write;
 use std::num::NonZero;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,8 +85,8 @@ fn main() -> ExitCode {
 fn simulate(arguments: &Arguments) -> Result<bool, std::io::Error> {
     let begun = Instant::now();
     let sum = Mutex::new(Sum::default());
-    let mut notes = arguments.nightly.then(|| open(&arguments.failures)).transpose()?;
-    let notes = Mutex::new(notes.as_mut());
+    let notes = arguments.nightly.then(|| open(&arguments.failures)).transpose()?;
+    let notes = Mutex::new(notes);
     let stopped = Arc::new(AtomicBool::new(false));
     if arguments.nightly {
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -124,7 +124,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn open(path: &PathBuf) -> Result<File, std::io::Error> {
+fn open(path: &Path) -> Result<File, std::io::Error> {
     File::options().create(true).append(true).open(path)
 }
 
