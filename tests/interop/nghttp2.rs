@@ -83,8 +83,18 @@ fn nghttp_gets_every_answer_whole_however_it_frames_its_requests() {
 #[test]
 fn nghttp_is_told_what_the_configuration_says() {
     let stage = Stage::new("[limits]\nstreams = 7\n");
-    let (answers, text) = nghttp(&["--multiply=50"], &format!("{}/healthz", stage.url()));
-    assert_eq!(answers.len(), 50);
+    let url = format!("{}/healthz", stage.url());
+    let text = run("nghttp", &["-nvsy", "--multiply=50", &url], b"").well();
+    // Whoever has sent more before it was told may send it again elsewhere (RFC 9113 § 8.7).
+    let resets = text.matches("recv RST_STREAM").count();
+    assert_eq!(
+        text.matches("(error_code=REFUSED_STREAM(0x07))").count(),
+        resets,
+        "{text}"
+    );
+    let answers = answers(&text);
+    assert_eq!(answers.len() + resets, 50, "{text}");
+    assert!(answers.len() >= 7, "{text}");
     assert!(answers.iter().all(|(status, _)| *status == 200), "{text}");
     assert!(text.contains("The negotiated protocol: h2"), "{text}");
     for setting in [

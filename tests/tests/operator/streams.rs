@@ -93,7 +93,7 @@ fn deaf(relay: &Relay) -> Raw {
 #[test]
 fn a_reader_that_takes_nothing_loses_its_stream_and_nobody_else_notices() {
     let home = Home::new();
-    let relay = start(&home, "[limits]\nanswer_bytes = \"1KiB\"\n");
+    let relay = start(&home, "[limits]\nanswer_bytes = \"4KiB\"\n");
     let mut bystanders = Bystanders::start(&relay);
     let mut watcher = Watcher::start(&relay, "--http1.1");
     let mut raw = deaf(&relay);
