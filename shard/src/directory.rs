@@ -3,14 +3,13 @@
 //!
 //! Invariant: a device has an entry exactly while some route of this shard names it, and its home knows of it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use commucat_proto::{ChannelId, DeviceId};
 use smallvec::SmallVec;
 
 use crate::group::GroupSlot;
-use crate::keys::KeyMap;
+use crate::key_table::KeyTable;
 use crate::mesh::message::{DeviceKey, Epoch, ShardId, TunnelId};
 use crate::mesh::naming::Openly;
 
@@ -46,7 +45,7 @@ pub(crate) struct Peer {
 
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
-    peers: KeyMap<Peer>,
+    peers: KeyTable<Peer>,
     /// Peers that speak openly somewhere.
     speakers: usize,
 }
@@ -54,7 +53,7 @@ pub(crate) struct Directory {
 impl Directory {
     pub(crate) fn new() -> Self {
         Self {
-            peers: HashMap::default(),
+            peers: KeyTable::default(),
             speakers: 0,
         }
     }

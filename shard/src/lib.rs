@@ -31,6 +31,7 @@ mod group;
 pub mod histogram;
 mod home;
 pub mod input;
+mod key_table;
 mod keys;
 mod lane;
 pub mod limits;
@@ -43,6 +44,7 @@ mod route;
 mod run;
 mod sealed;
 mod session;
+mod slices;
 mod store_desk;
 pub mod survey;
 mod timer;
@@ -77,6 +79,7 @@ use crate::outbox::Opaque;
 use crate::pool::Buffers;
 use crate::session::calls::LeftCalls;
 use crate::session::command::Coming;
+use crate::slices::Slices;
 use crate::store_desk::StoreDesk;
 use crate::timer::{Owner, Timers};
 use crate::tunnel::{Phase, Tunnel, Tunnels};
@@ -106,6 +109,7 @@ pub struct Shard {
     calls: Calls,
     /// Calls whose sessions have ended, until their homes say what that meant.
     left_calls: LeftCalls,
+    slices: Slices,
     mesh: Outgoing,
     store: StoreDesk,
     timers: Timers,
@@ -164,6 +168,7 @@ impl Shard {
             mesh: Outgoing::new(config.shards),
             calls: Calls::new(config.limits.calls),
             left_calls: LeftCalls::default(),
+            slices: Slices::default(),
             noise: config.noise.clone(),
             config: Arc::new(config),
             entropy,
@@ -221,6 +226,7 @@ impl Shard {
     /// The turn is over: what is owed to each connection becomes one send, what was said to each shard one batch.
     pub fn flush(&mut self, at: Moment, fx: &mut Effects) {
         self.at = at;
+        self.slices.next_turn();
         while !self.dirty.is_empty() || !self.dirty_conns.is_empty() {
             self.flush_conns();
             self.follow_up();
@@ -383,6 +389,7 @@ impl Shard {
                 Owner::Group(key) => self.group_expired(key),
                 Owner::Calls => self.calls_expired(),
                 Owner::Presence => self.presence_round(),
+                Owner::Names => self.names_round(),
                 Owner::Slim => self.slim(),
                 Owner::Drain => self.drain_expired(),
             }

@@ -33,6 +33,8 @@ pub struct Limits {
     pub roster: usize,
     /// Members over all direct channels of one session: what its rosters may cost the directory.
     pub session_members: usize,
+    /// Names of rosters that one turn takes up or lets go: the rest waits for the next ones.
+    pub names_per_turn: usize,
     /// Devices in one open channel; and sessions that hear one speaker there for naming it.
     pub open_roster: usize,
     /// Members of one group.
@@ -105,6 +107,7 @@ impl Default for Limits {
             channels: 1024,
             roster: 4096,
             session_members: 65_536,
+            names_per_turn: 128,
             open_roster: 4_096,
             group_roster: 100_000,
             owner_groups: 1_000,

@@ -17,6 +17,7 @@ pub(crate) enum Owner {
     Group(GroupKey),
     Calls,
     Presence,
+    Names,
     Slim,
     Drain,
 }

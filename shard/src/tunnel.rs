@@ -24,6 +24,8 @@ pub(crate) enum Stall {
     Group,
     /// A route changes its plan and its last frames are on their way.
     Route,
+    /// Names of a JOIN are taken up by and by.
+    Names,
     /// The home of a call is asked.
     Call,
     /// Too much is unacknowledged, here or in the whole shard.

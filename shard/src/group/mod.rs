@@ -77,6 +77,14 @@ impl Groups {
             .expect("a group that is held is open")
     }
 
+    /// A member of the group has moved. Its names may be known for longer than it is open; another one that has its slot
+    /// since then makes its plan once more.
+    pub(crate) fn mark_moved(&mut self, slot: GroupSlot) {
+        if let Some(Some(route)) = self.open.get_mut(slot.0 as usize) {
+            route.mark_moved();
+        }
+    }
+
     /// Groups this shard has to do with.
     pub(crate) fn len(&self) -> usize {
         self.interest.len()

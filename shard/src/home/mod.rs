@@ -22,7 +22,7 @@ use bytes::Bytes;
 use commucat_proto::{ChannelId, DeviceId, FrameType};
 use commucat_storage::api::{Envelope, RowId, Wall};
 
-use crate::keys::KeyMap;
+use crate::key_table::KeyTable;
 use crate::mesh::message::{DeviceKey, Epoch, Receipt, ShardId, TunnelId};
 use crate::outbox::Opaque;
 use published::{Published, Rounds};
@@ -136,7 +136,7 @@ pub(crate) const MAX_SHARDS: u16 = 128;
 #[derive(Debug, Default)]
 pub(crate) struct Homes {
     /// Boxed: a table has up to twice the places that are taken, and a place is ten times smaller so.
-    map: KeyMap<Box<Home>>,
+    map: KeyTable<Box<Home>>,
     epochs: u64,
     questions: u64,
     rounds: Rounds,

@@ -26,6 +26,7 @@ use crate::session::group::Asking;
 use crate::session::naming::Questions;
 use crate::session::pending::{Pending, Unacked};
 use crate::session::{Next, State};
+use crate::slices::Taking;
 use crate::tunnel::{Stall, Tunnel};
 
 /// What the names of one ACK may take, so that it stays a legal control payload.
@@ -53,6 +54,10 @@ pub(crate) struct Ready {
     /// What it last said of itself; `online` until then.
     pub(crate) presence: Text,
     pub(crate) agreed: Agreed,
+    /// A JOIN of which only some names are taken up.
+    pub(crate) taking: Option<Box<Taking>>,
+    /// Its JOIN waits for a turn.
+    pub(crate) in_line: bool,
     /// What it has asked of a group's home.
     pub(crate) asking: Option<Box<Asking>>,
     /// Once it has spoken openly: what is asked of who names it.
@@ -74,6 +79,8 @@ impl Ready {
             profile,
             presence: Text::cut(ONLINE),
             agreed: Agreed::default(),
+            taking: None,
+            in_line: false,
             asking: None,
             questions: None,
         }
@@ -435,6 +442,10 @@ impl Shard {
         self.forget_asking(id, &ready);
         if ready.questions.is_some() {
             self.falls_silent(ready.key, None);
+        }
+        if let Some(taking) = ready.taking {
+            let taken: Vec<DeviceKey> = taking.roster.local.iter().map(|(key, _)| *key).collect();
+            self.unname(&taken, Namer::Route(id, taking.channel));
         }
         for (channel, route) in ready.routes {
             self.release_route(id, channel, &route);

@@ -5,24 +5,84 @@ use commucat_proto::{ChannelId, DeviceId, Frame, Title};
 use smallvec::SmallVec;
 
 use crate::Shard;
+use crate::config::ShardConfig;
 use crate::counters::Drop;
 use crate::directory::Namer;
 use crate::keys::device_key;
 use crate::mesh::message::{DeviceKey, Epoch, Message, ShardId, TunnelId};
 use crate::route::Route;
 use crate::session::{Next, State};
+use crate::slices::Taking;
 use crate::tunnel::{Stall, Tunnel};
 
 /// The members a JOIN names, sorted out.
+#[derive(Debug, Default)]
 pub(crate) struct Roster {
+    /// Under their plain names.
     pub(crate) local: Vec<(DeviceKey, DeviceId)>,
+    /// Of other domains.
     pub(crate) foreign: Vec<DeviceId>,
+}
+
+/// What tells one member from another.
+#[derive(Clone, Copy)]
+pub(crate) struct Names<'a> {
+    /// The sender is no member of its own roster.
+    sender: &'a DeviceId,
+    domain: &'a str,
+    hash_key: &'a [u8; 32],
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn of(sender: &'a DeviceId, config: &'a ShardConfig) -> Self {
+        Self {
+            sender,
+            domain: &config.domain,
+            hash_key: &config.hash_key,
+        }
+    }
+}
+
+impl Roster {
+    pub(crate) fn add(&mut self, member: DeviceId, names: Names<'_>) {
+        match local_name(&member, names.domain) {
+            Some(device) if device != *names.sender => {
+                self.local.push((device_key(names.hash_key, &device), device));
+            }
+            Some(_) => {}
+            None => self.foreign.push(member),
+        }
+    }
+
+    /// Once all are in: each once, in order. Gives local ones that were in it more often.
+    pub(crate) fn sort(&mut self) -> Vec<DeviceKey> {
+        let mut twice = Vec::new();
+        self.local.sort_unstable_by_key(|(key, _)| *key);
+        self.local.dedup_by(|(key, _), (kept, _)| {
+            if key == kept {
+                twice.push(*key);
+            }
+            key == kept
+        });
+        self.foreign.sort_unstable();
+        self.foreign.dedup();
+        twice
+    }
 }
 
 impl Shard {
     pub(crate) fn join(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>) -> Next {
         if let Some(next) = self.asked_already(tunnel, frame) {
             return next;
+        }
+        let State::Ready(ready) = &mut tunnel.state else {
+            return Next::End;
+        };
+        if let Some(taking) = ready.taking.take() {
+            return self.go_on_joining(tunnel, frame, taking);
+        }
+        if !self.may_take(tunnel.id, ready) {
+            return Next::Wait(Stall::Names);
         }
         let mut join = match control::parse::<Join>(frame.payload, &mut self.scratch) {
             Ok(join) => join,
@@ -51,19 +111,47 @@ impl Shard {
             );
             return self.fail(tunnel, Title::RosterTooLarge, &detail);
         }
-        let roster = sort_out(&join.members, &ready.device, &self.config.domain, &self.config.hash_key);
-        if roster.local.is_empty() && roster.foreign.is_empty() {
-            return self.join_open(tunnel, frame, join.relay);
+        let long = join.members.len() > limits.names_per_turn;
+        let taking = Box::new(Taking {
+            channel,
+            relay: join.relay,
+            roster: Roster {
+                local: Vec::with_capacity(join.members.len()),
+                foreign: Vec::new(),
+            },
+            left: join.members,
+        });
+        if long {
+            // To read it was work enough for this turn.
+            self.take_later(tunnel.id, ready, taking);
+            return Next::Wait(Stall::Names);
         }
+        self.go_on_joining(tunnel, frame, taking)
+    }
+
+    /// The session has the roster once all of it is taken up.
+    fn go_on_joining(&mut self, tunnel: &mut Tunnel, frame: Frame<'_>, taking: Box<Taking>) -> Next {
+        let Some(taking) = self.take_up(tunnel, taking) else {
+            return Next::Wait(Stall::Names);
+        };
+        let Taking {
+            channel, relay, roster, ..
+        } = *taking;
+        if roster.local.is_empty() && roster.foreign.is_empty() {
+            return self.join_open(tunnel, frame, relay);
+        }
+        let State::Ready(ready) = &mut tunnel.state else {
+            return Next::End;
+        };
         let local: SmallVec<[DeviceKey; 1]> = roster.local.iter().map(|(key, _)| *key).collect();
-        ready.members = ready.members - freed + local.len();
+        ready.members += local.len();
         ready.left.retain(|left| *left != channel);
         ready.calls.iter_mut().for_each(|calls| calls.joined(channel));
         let replaced = ready
             .routes
-            .insert(channel, Route::to_members(local, roster.foreign, join.relay));
+            .insert(channel, Route::to_members(local, roster.foreign, relay));
+        ready.members -= replaced.as_ref().map_or(0, |route| route.own_members().len());
         let (key, device) = (ready.key, ready.device.clone());
-        self.name(&roster.local, Namer::Route(tunnel.id, channel));
         if let Some(replaced) = replaced {
             self.drop_route(key, tunnel.id, channel, &replaced);
         }
@@ -151,8 +239,8 @@ impl Shard {
         }
     }
 
-    pub(crate) fn unname(&mut self, members: &[DeviceKey], by: Namer) {
-        for key in members {
+    pub(crate) fn forget_names(&mut self, names: &[DeviceKey], by: Namer) {
+        for key in names {
             if self.directory.unname(*key, by) {
                 self.mesh
                     .push(key.home(self.config.shards), Message::Unsubscribe { device: *key });
@@ -164,7 +252,7 @@ impl Shard {
     pub(crate) fn located(&mut self, key: DeviceKey, at: Option<(ShardId, Epoch)>) {
         for namer in self.directory.locate(key, at) {
             match namer {
-                Namer::Group(slot) => self.groups.get_mut(slot).mark_moved(),
+                Namer::Group(slot) => self.groups.mark_moved(slot),
                 Namer::Route(tunnel, channel) => {
                     if let Some(tunnel) = self.tunnels.get_mut(tunnel)
                         && let State::Ready(ready) = &mut tunnel.state
@@ -180,23 +268,11 @@ impl Shard {
     }
 }
 
-/// Local members without the sender, each once, under their plain names; and those of other domains.
-pub(crate) fn sort_out(members: &[DeviceId], sender: &DeviceId, domain: &str, hash_key: &[u8; 32]) -> Roster {
-    let mut roster = Roster {
-        local: Vec::with_capacity(members.len()),
-        foreign: Vec::new(),
-    };
-    for member in members {
-        match local_name(member, domain) {
-            Some(device) if device != *sender => roster.local.push((device_key(hash_key, &device), device)),
-            Some(_) => {}
-            None => roster.foreign.push(member.clone()),
-        }
-    }
-    roster.local.sort_unstable_by_key(|(key, _)| *key);
-    roster.local.dedup_by_key(|(key, _)| *key);
-    roster.foreign.sort_unstable();
-    roster.foreign.dedup();
+/// All of them at once.
+pub(crate) fn sort_out(members: &[DeviceId], names: Names<'_>) -> Roster {
+    let mut roster = Roster::default();
+    members.iter().for_each(|member| roster.add(member.clone(), names));
+    roster.sort();
     roster
 }
 

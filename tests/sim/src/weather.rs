@@ -273,6 +273,7 @@ fn draw_limits(dice: &mut Dice) -> Limits {
     }
     if dice.below(2) == 0 {
         limits.unacked_frames = *dice.pick(&[1, 2, 16]);
+        limits.names_per_turn = limits.unacked_frames;
         limits.unacked_bytes = *dice.pick(&[100, 5_000]);
         limits.inflight_bytes = *dice.pick(&[1_000, 50_000]);
     }

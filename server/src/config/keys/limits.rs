@@ -134,6 +134,14 @@ pub(super) static KEYS: &[Key] = &[
         "Members over all direct channels of one session."
     ),
     number!(
+        "limits.names_per_turn",
+        Count,
+        1,
+        65_536,
+        limits.names_per_turn,
+        "Names of rosters that a shard takes up or lets go in one turn; the rest waits for the next ones."
+    ),
+    number!(
         "limits.open_roster",
         Count,
         1,

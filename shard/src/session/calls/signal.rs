@@ -14,7 +14,7 @@ use crate::directory::Namer;
 use crate::mesh::call::{Ask, CallKey, CallMessage, Verdict};
 use crate::mesh::message::Refusal;
 use crate::route::Route;
-use crate::session::roster::{local_name, sort_out};
+use crate::session::roster::{Names, local_name, sort_out};
 use crate::session::{Next, State};
 use crate::tunnel::{Stall, Tunnel};
 
@@ -122,7 +122,7 @@ impl Shard {
             let detail = format!("an offer calls at most {} devices", limits.call_members);
             return refused(Title::RosterTooLarge, detail);
         }
-        let called = sort_out(&offer.to, &ready.device, &config.domain, &config.hash_key);
+        let called = sort_out(&offer.to, Names::of(&ready.device, config));
         let local = called.local.into_iter().map(|(_, device)| device);
         let to: Arc<[DeviceId]> = local.chain(called.foreign).collect();
         if to.is_empty() {
@@ -294,7 +294,7 @@ impl Shard {
         }
         let entry = &mut calls.list[at];
         if entry.over.take().is_some() {
-            let roster = sort_out(others, &device, &self.config.domain, &self.config.hash_key);
+            let roster = sort_out(others, Names::of(&device, &self.config));
             let members: SmallVec<[_; 1]> = roster.local.iter().map(|(key, _)| *key).collect();
             entry.names.extend_from_slice(&members);
             entry.route.refill(members, roster.foreign);
