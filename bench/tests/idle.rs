@@ -184,6 +184,7 @@ fn shard_config(noise_key: StaticKey) -> ShardConfig {
 fn an_idle_session_over_tls_holds_little() {
     for (http, limit) in [(HttpVersion::Http1, 5_100), (HttpVersion::Http2, 5_400)] {
         let bytes = bytes_per_session(http);
+        println!("{http:?}: {bytes} bytes for each session, at most {limit}");
         assert!(bytes <= limit, "{http:?}: {bytes} bytes, more than {limit}");
     }
 }

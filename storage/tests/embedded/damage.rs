@@ -248,6 +248,29 @@ fn a_list_of_a_tables_files_that_is_not_as_it_was_written_is_refused() {
 }
 
 #[test]
+fn a_file_that_claims_more_parts_than_it_can_hold_is_refused_before_memory_is_asked_for() {
+    let original = filled();
+    // The second start writes a file of the table of names.
+    drop(open(original.path()).unwrap());
+    let files = fs::read_dir(keyspaces(original.path())[0].join("tables")).unwrap();
+    let path = files.map(|entry| entry.unwrap().path()).next().expect("a file");
+    let bytes = fs::read(&path).unwrap();
+    let list = bytes
+        .windows(4)
+        .rposition(|four| four == b"TOC!")
+        .expect("a list of parts");
+    for count in [[0xff; 4], [0, 0, 0, 0x40], [0, 1, 0, 0]] {
+        overwrite(&path, list + 4, &count);
+        refuses(original.path(), &format!("{count:?} parts"));
+    }
+    // What the engine can read and finds wrong is damage as well, and a refusal changes nothing.
+    overwrite(&path, list + 4, &[bytes[list + 4] + 1]);
+    assert!(open(original.path()).is_err());
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(rows(&open(original.path()).unwrap()), Some(ROWS));
+}
+
+#[test]
 fn what_is_no_table_among_the_tables_is_refused() {
     let folder = filled();
     fs::create_dir(folder.path().join("store/keyspaces/lost+found")).unwrap();
