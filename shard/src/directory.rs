@@ -1,7 +1,8 @@
 //! Where the devices are that this shard routes to. An answer is the shard of the device's session, or its home shard,
 //! which knows more. Kept true by the homes, which tell every subscriber of each change (see `home`).
 //!
-//! Invariant: a device has an entry exactly while some route of this shard names it, and its home knows of it.
+//! Invariant: a device has an entry exactly while some route of this shard names it, or has named it and not let go yet (see
+//! `slices`), and its home knows of it.
 
 use std::sync::Arc;
 
@@ -52,10 +53,7 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn new() -> Self {
-        Self {
-            peers: KeyTable::default(),
-            speakers: 0,
-        }
+        Self::default()
     }
 
     pub(crate) fn len(&self) -> usize {

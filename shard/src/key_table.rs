@@ -1,7 +1,7 @@
 //! A large table by device that never stops to move all of its entries: many small ones, each of which grows by itself.
 //!
-//! A hash table of a hundred thousand entries that doubles, or sweeps out what was removed, takes 10 ms, in which its whole
-//! shard serves nobody.
+//! A hash table of 65,536 entries that doubled took 13 ms, in which its whole shard served nobody; one from which as many
+//! were removed is swept out in the same way.
 
 use std::collections::hash_map::Entry;
 

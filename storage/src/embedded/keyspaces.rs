@@ -18,7 +18,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -39,7 +39,7 @@ pub(super) fn inspect_all(folder: &Path) -> Result<(), OpenError> {
         if path.join("current").is_file() {
             inspect(&path)?;
             inspect_files(&path.join("tables"))?;
-        } else if holds_something(&path.join("tables"))? {
+        } else if !list(&path.join("tables"))?.is_empty() {
             // One that was being made by an upgrade may be without; there is nothing in it.
             return Err(damaged(&path, "the table's file `current` is missing"));
         }
@@ -66,21 +66,16 @@ fn inspect(table: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// How long the trailer is, and where in it the list's position stands.
 const TRAILER: usize = 38;
-const PARTS_AT: usize = 22;
+const LIST_AT: usize = 22;
 /// What a part takes in the list, however short its name is.
 const LEAST_PART: u64 = 18;
 
 /// No file claims more parts than it can hold. Whatever else is wrong with one the engine finds by its checksums, in the
 /// files that are in force; one that was not finished is none of them.
 fn inspect_files(folder: &Path) -> Result<(), OpenError> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(OpenError::io(folder, "list")(error)),
-    };
-    for entry in entries {
-        let path = entry.map_err(OpenError::io(folder, "list"))?.path();
+    for path in list(folder)? {
         if path.is_file() && claims_too_much(&path).map_err(OpenError::io(&path, "read"))? {
             return Err(damaged(&path, "it claims more parts than it can hold"));
         }
@@ -96,7 +91,7 @@ fn claims_too_much(path: &Path) -> std::io::Result<bool> {
     };
     let mut trailer = [0; TRAILER];
     file.read_exact_at(&mut trailer, trailer_at)?;
-    let Some(list_at) = trailer[PARTS_AT..].first_chunk().copied().map(u64::from_le_bytes) else {
+    let Some(list_at) = trailer[LIST_AT..].first_chunk().copied().map(u64::from_le_bytes) else {
         return Ok(false);
     };
     let Some(room) = length.checked_sub(list_at).and_then(|rest| rest.checked_sub(8)) else {
@@ -116,12 +111,14 @@ fn pointed_at(current: &[u8]) -> Option<(u64, u128)> {
     (rest == [0]).then_some((u64::from_le_bytes(*version), u128::from_le_bytes(*checksum)))
 }
 
-fn holds_something(folder: &Path) -> Result<bool, OpenError> {
-    match fs::read_dir(folder) {
-        Ok(mut entries) => Ok(entries.next().is_some()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(OpenError::io(folder, "list")(error)),
-    }
+/// What is in a folder; nothing, when there is none.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(OpenError::io(folder, "list"))?,
+    };
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    paths.collect::<Result<_, _>>().map_err(OpenError::io(folder, "list"))
 }
 
 fn damaged(path: &Path, detail: &str) -> OpenError {
