@@ -96,6 +96,7 @@ fn parse_partial<'a>(
 
 /// Writes what stands in front of a payload of `payload_len` bytes; returns how much of `out` it takes.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "MAX_HEADER is the longest of what it writes")]
 pub fn write_header(
     kind: FrameType,
     channel: ChannelId,
@@ -113,6 +114,7 @@ pub fn write_header(
 }
 
 /// Appends the whole frame.
+#[expect(clippy::indexing_slicing, reason = "write_header says how much it wrote")]
 pub fn encode(frame: &Frame<'_>, out: &mut Vec<u8>) {
     let mut header = [0; MAX_HEADER];
     let len = write_header(

@@ -81,6 +81,7 @@ impl FrameType {
     /// The type with this code.
     #[inline]
     #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "compared with the length, and get is not const")]
     pub const fn from_code(code: u8) -> Option<Self> {
         let index = code.wrapping_sub(1) as usize;
         if index < Self::ALL.len() {

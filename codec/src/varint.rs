@@ -35,6 +35,7 @@ fn low(byte: u8) -> u64 {
     u64::from(byte & 0x7f)
 }
 
+#[expect(clippy::indexing_slicing, reason = "there is an octet at the index")]
 fn split_long(buf: &[u8]) -> Result<Option<(u64, &[u8])>, Overflow> {
     let mut value = 0_u64;
     for (index, &byte) in buf.iter().take(MAX_VARINT_LEN).enumerate() {
@@ -64,6 +65,7 @@ pub const fn len(value: u64) -> usize {
 /// # Panics
 /// When `out` is shorter than [`len`]`(value)`: the caller's mistake, never the network's.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "the caller gives room, as said above")]
 pub fn write(mut value: u64, out: &mut [u8]) -> usize {
     let mut index = 0;
     while value >= 0x80 {
@@ -77,6 +79,7 @@ pub fn write(mut value: u64, out: &mut [u8]) -> usize {
 
 /// Appends the minimal encoding of `value`.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "write says how much it wrote")]
 pub fn encode(value: u64, out: &mut Vec<u8>) {
     let mut bytes = [0; MAX_VARINT_LEN];
     let len = write(value, &mut bytes);

@@ -110,14 +110,15 @@ impl Transport {
     /// # Errors
     /// As [`Transport::seal`].
     pub fn seal_in_place(&mut self, start: usize, out: &mut Vec<u8>) -> Result<(), NoiseError> {
-        within(out.len() - start, MAX_PLAINTEXT)?;
+        let content = out.get_mut(start..).ok_or(NoiseError::Internal)?;
+        within(content.len(), MAX_PLAINTEXT)?;
         let sending = &mut self.0.sending;
         if sending.left() == 0 {
             return Err(NoiseError::Exhausted);
         }
         let tag = sending
             .cipher()
-            .encrypt_in_place_detached(&nonce(sending.next), &[], &mut out[start..])
+            .encrypt_in_place_detached(&nonce(sending.next), &[], content)
             .map_err(|_| NoiseError::Internal)?;
         out.extend_from_slice(&tag);
         sending.next += 1;
@@ -128,6 +129,7 @@ impl Transport {
     ///
     /// # Errors
     /// [`NoiseError::Forged`] when it is not the peer's next message; `out` is then as it was, and the session is over.
+    #[expect(clippy::indexing_slicing, reason = "start was the length before it grew")]
     pub fn open(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), NoiseError> {
         within(message.len(), MAX_MESSAGE)?;
         let receiving = &mut self.0.receiving;
@@ -175,6 +177,7 @@ pub(crate) fn within(len: usize, limit: usize) -> Result<(), NoiseError> {
 }
 
 /// Lets `write` use up to `room` bytes behind `out`, and keeps what it says it wrote.
+#[expect(clippy::indexing_slicing, reason = "start was the length before it grew")]
 pub(crate) fn append(
     out: &mut Vec<u8>,
     room: usize,

@@ -129,6 +129,7 @@ impl ChaChaPoly {
 }
 
 /// The counter as ChaCha20-Poly1305 takes it.
+#[expect(clippy::indexing_slicing, reason = "twelve octets, of which the counter takes eight")]
 pub(crate) fn nonce(counter: u64) -> Nonce {
     let mut nonce = Nonce::default();
     nonce[4..].copy_from_slice(&counter.to_le_bytes());
@@ -145,6 +146,7 @@ impl Cipher for ChaChaPoly {
     }
 
     #[expect(clippy::expect_used, reason = "65,535 bytes are far below the limit of the cipher")]
+    #[expect(clippy::indexing_slicing, reason = "snow gives room for the tag")]
     fn encrypt(&self, counter: u64, authtext: &[u8], plaintext: &[u8], out: &mut [u8]) -> usize {
         let (text, rest) = out.split_at_mut(plaintext.len());
         text.copy_from_slice(plaintext);
@@ -190,6 +192,7 @@ impl Hash for Blake2s {
         self.0.update(data);
     }
 
+    #[expect(clippy::indexing_slicing, reason = "snow gives room for every hash it knows")]
     fn result(&mut self, out: &mut [u8]) {
         let hash = self.0.finalize_reset();
         out[..hash.len()].copy_from_slice(&hash);

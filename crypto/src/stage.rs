@@ -61,6 +61,7 @@ impl NoiseStage {
     ///
     /// # Errors
     /// [`NoiseError::TooLong`], [`NoiseError::Exhausted`].
+    #[expect(clippy::indexing_slicing, reason = "begin left PREFIX octets in front")]
     pub fn finish(&mut self, Unsealed(start): Unsealed, out: &mut Vec<u8>) -> Result<bool, NoiseError> {
         let length = out.len() - start;
         if length == 0 {
@@ -98,7 +99,7 @@ impl NoiseStage {
         let len = usize::try_from(declared).unwrap_or(usize::MAX);
         // Refused from its length alone, so that nobody buffers for it.
         within(len, MAX_MESSAGE)?;
-        let Some(message) = outer[prefix..].get(..len) else {
+        let Some(message) = outer.get(prefix..prefix + len) else {
             return Ok(None);
         };
         self.0.open(message, inner)?;
@@ -118,6 +119,7 @@ impl Stage for NoiseStage {
         Ok(())
     }
 
+    #[expect(clippy::indexing_slicing, reason = "no unit is longer than what it was opened from")]
     fn open(&mut self, outer: &[u8], inner: &mut Vec<u8>) -> Result<usize, NoiseStageError> {
         let mut used = 0;
         while let Some(length) = self.open_next(&outer[used..], inner)? {

@@ -88,6 +88,7 @@ impl Context<'_> {
 
 /// The Ed25519 secret scalar of a seed (RFC 8032, section 5.1.5), and its public key.
 #[must_use]
+#[expect(clippy::indexing_slicing, reason = "half of 64 octets")]
 pub fn device_keys(seed: &[u8; 32]) -> (Zeroizing<Scalar>, [u8; 32]) {
     use sha2::Digest;
     let hash = Zeroizing::new(<[u8; 64]>::from(sha2::Sha512::digest(seed)));

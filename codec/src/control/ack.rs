@@ -75,10 +75,11 @@ impl Ack {
             ..self.clone()
         };
         crate::control::write(&rest, &mut whole);
-        if whole.as_slice() != b"{}" {
-            whole[0] = b',';
-        } else {
-            whole.remove(0);
+        if whole == b"{}" {
+            return Box::from(*b"}");
+        }
+        if let Some(brace) = whole.first_mut() {
+            *brace = b',';
         }
         whole.into()
     }
@@ -97,7 +98,7 @@ impl Ack {
     #[must_use]
     pub fn read_plain(payload: &[u8]) -> Option<Sequence> {
         let digits = payload.strip_prefix(PLAIN)?.strip_suffix(b"}")?;
-        if digits.is_empty() || digits.len() > 10 || (digits[0] == b'0' && digits.len() > 1) {
+        if digits.is_empty() || digits.len() > 10 || (digits.len() > 1 && digits.starts_with(b"0")) {
             return None;
         }
         let value = digits.iter().try_fold(0_u64, |value, digit| {
@@ -109,6 +110,7 @@ impl Ack {
 
 const PLAIN: &[u8] = b"{\"ack\":";
 
+#[expect(clippy::indexing_slicing, reason = "a sequence has ten digits at most")]
 fn decimal(sequence: Sequence, out: &mut Vec<u8>) {
     let mut digits = [0; 10];
     let mut at = digits.len();
