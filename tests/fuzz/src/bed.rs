@@ -29,7 +29,7 @@ pub const DOMAIN: &str = "relay.example";
 /// The wall clock when a bed is made.
 const EPOCH_MS: u64 = 1_750_000_000_000;
 
-/// More rounds than any input can cause: past it, two parts keep each other busy.
+/// More rounds than can follow from what a peer has sent: past it, two parts keep each other busy.
 const ROUNDS: usize = 20_000;
 
 /// Key pairs: the relay's, then one per device. Making them is slow.
@@ -304,18 +304,27 @@ impl Bed {
 
     /// Turns until nothing more follows.
     fn settle(&mut self, mut effects: Effects) {
-        for round in 0.. {
-            assert!(round < ROUNDS, "no rest: {self:?}");
+        let mut rounds = 0;
+        loop {
+            assert!(rounds < ROUNDS, "no rest: {self:?}");
             let mut next = Effects::default();
             self.shard.flush(self.moment(), &mut effects);
             let worked = !effects.is_empty();
             self.carry_out(effects, &mut next);
+            let waiting = self.waiting();
             let moved = self.complete(&mut next);
             effects = next;
             if !worked && !moved && effects.is_empty() {
                 return;
             }
+            // Half a megabyte may arrive in pieces of a few bytes.
+            rounds = if self.waiting() < waiting { 0 } else { rounds + 1 };
         }
+    }
+
+    /// Pieces that have not arrived.
+    fn waiting(&self) -> usize {
+        self.wires.iter().map(|wire| wire.waiting.len()).sum()
     }
 
     fn carry_out(&mut self, effects: Effects, next: &mut Effects) {
