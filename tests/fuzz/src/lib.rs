@@ -2,7 +2,7 @@
 //!
 //! A property takes any bytes and panics when it is broken. `targets/` hands it libFuzzer's inputs (`run` beside this
 //! folder's manifest); `tests/replay.rs` gives it the committed corpus and mutations of it, on stable Rust, in CI. So a
-//! finding is a file in `corpus/`, and stays a test.
+//! finding is a file in `found/`, and stays a test.
 //!
 //! Invariant: a property is a function of its input alone: no clock, no chance, no state from one input to the next.
 

@@ -1,8 +1,9 @@
-//! Every property over its first inputs, its corpus, and mutations of both: the fuzzer's findings as tests, on stable Rust.
+//! Every property over its first inputs, its corpus, what once broke it, and mutations of all: the fuzzer's findings as
+//! tests, on stable Rust.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use commucat_fuzz::dice::Dice;
 use commucat_fuzz::{TARGETS, Target};
@@ -11,19 +12,21 @@ fn target(name: &str) -> &'static Target {
     TARGETS.iter().find(|target| target.name == name).expect("a target")
 }
 
-fn corpus(target: &Target) -> Vec<(String, Vec<u8>)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("corpus")
-        .join(target.name);
-    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+fn files(folder: &str, target: &Target) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(target.name);
+    let entries = fs::read_dir(&folder).into_iter().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert!(!files.is_empty(), "{} is empty", folder.display());
+    files
+}
+
+fn corpus(target: &Target) -> Vec<(String, Vec<u8>)> {
+    let corpus = files("corpus", target);
+    assert!(!corpus.is_empty(), "{} has no corpus", target.name);
     let seeds = (target.seeds)().into_iter().enumerate();
     let seeds = seeds.map(|(index, seed)| (format!("seed {index}"), seed));
-    let files = files
-        .into_iter()
-        .map(|file| (file.display().to_string(), fs::read(&file).unwrap()));
+    let files = corpus.into_iter().chain(files("found", target));
+    let files = files.map(|file| (file.display().to_string(), fs::read(&file).unwrap()));
     seeds.chain(files).collect()
 }
 
