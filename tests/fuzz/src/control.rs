@@ -53,7 +53,10 @@ fn one<T: DeserializeOwned + Serialize + PartialEq + Debug>(payload: &[u8]) {
             // The other way round it need not hold: the plain parser knows no limit of depth and lets more pass in what
             // it skips.
             let plain = serde_json::from_slice::<T>(payload);
-            assert_eq!(plain.as_ref().ok(), Some(&value), "{plain:?}");
+            // Nor need it for `-0`, which the plain parser takes for a fraction where a whole number is expected.
+            if plain.is_ok() || !payload.windows(2).any(|pair| pair == b"-0") {
+                assert_eq!(plain.as_ref().ok(), Some(&value), "{plain:?}");
+            }
             let mut written = Vec::new();
             write(&value, &mut written);
             assert_eq!(parse::<T>(&written, scratch), Ok(value));
