@@ -53,8 +53,10 @@ fn one<T: DeserializeOwned + Serialize + PartialEq + Debug>(payload: &[u8]) {
             // The other way round it need not hold: the plain parser knows no limit of depth and lets more pass in what
             // it skips.
             let plain = serde_json::from_slice::<T>(payload);
-            // Nor need it for `-0`, which the plain parser takes for a fraction where a whole number is expected.
-            if plain.is_ok() || !payload.windows(2).any(|pair| pair == b"-0") {
+            // Nor need it for `-0`, which the plain parser takes for a fraction where a whole number is expected; it has no
+            // other way to say so than in words.
+            let minus_nought = |error: &serde_json::Error| error.to_string().contains("floating point `-0.0`");
+            if !plain.as_ref().is_err_and(minus_nought) {
                 assert_eq!(plain.as_ref().ok(), Some(&value), "{plain:?}");
             }
             let mut written = Vec::new();
