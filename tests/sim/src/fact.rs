@@ -111,6 +111,9 @@ pub(crate) enum Fact<'a> {
     /// A client ends its side, does what may end its session, or somebody writes bytes of its own there: which channels it
     /// is in is not certain any more.
     Wavers { session: SessionNo },
+    /// A client asks something of a group under this number. Until it is acknowledged its session may be over without
+    /// anybody knowing: the store may not be able to tell, and the ERROR waits behind what is being sent.
+    Asks { session: SessionNo, sequence: u32 },
     /// A client gave a LEAVE to its connection.
     Left {
         session: SessionNo,

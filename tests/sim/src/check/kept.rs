@@ -62,6 +62,8 @@ pub(crate) struct Kept {
     gone: BTreeSet<DeviceNo>,
     /// Sessions that the relay, or the client, has begun to end.
     ending: BTreeSet<SessionNo>,
+    /// What sessions have asked of groups under these numbers, and not been answered.
+    asking: BTreeSet<(SessionNo, u32)>,
     stopping: bool,
     /// Devices that are, or may be, revoked: nothing is kept for them.
     revoked: BTreeSet<DeviceNo>,
@@ -152,6 +154,12 @@ impl Kept {
         }
     }
 
+    /// Whether the session may be over without anybody knowing.
+    fn may_be_over(&self, session: SessionNo) -> bool {
+        let mut asked = self.asking.range((session, 0)..=(session, u32::MAX));
+        self.stopping || self.ending.contains(&session) || asked.next().is_some()
+    }
+
     /// The session is, or may be, about to end.
     fn ends(&mut self, session: SessionNo, known: &Known) {
         self.ending.insert(session);
@@ -206,6 +214,7 @@ impl Kept {
                 }
                 Body::Error { .. } => self.ends(*session, known),
                 Body::Ack { number, rejected, .. } if !known.hostile(*session) => {
+                    self.asking.remove(&(*session, *number));
                     self.acked(*session, *number, rejected)?;
                 }
                 Body::Marked { key, .. } if self.acknowledging.contains(session) => {
@@ -302,7 +311,7 @@ impl Checker for Kept {
             Fact::Openly { key, sessions } => {
                 self.gone.clear();
                 for (device, session) in *sessions {
-                    if self.stopping || self.ending.contains(session) {
+                    if self.may_be_over(*session) {
                         self.gone.insert(*device);
                     }
                     self.open.entry((*session, key.channel)).or_default().push(*key);
@@ -312,6 +321,10 @@ impl Checker for Kept {
                 self.not_open(*session, Some(*channel), known);
             }
             Fact::Wavers { session } => self.ends(*session, known),
+            Fact::Asks { session, sequence } => {
+                self.asking.insert((*session, *sequence));
+                self.not_open(*session, None, known);
+            }
             Fact::Stopping => {
                 self.stopping = true;
                 let sessions: Vec<SessionNo> = self.live.keys().copied().collect();

@@ -156,6 +156,7 @@ impl People {
             group: number,
             devices: &group.list,
         })?;
+        ground.fact(&Fact::Asks { session: no, sequence })?;
         ground.fact(&Fact::Joined {
             session: no,
             channel,
@@ -182,6 +183,7 @@ impl People {
             group: number,
             devices: &[device],
         })?;
+        ground.fact(&Fact::Asks { session: no, sequence })?;
         ground.fact(&Fact::Invited {
             session: no,
             channel,
@@ -199,6 +201,7 @@ impl People {
         };
         session.waiting.insert(sequence, "JOIN of a group");
         session.enter(channel, number);
+        ground.fact(&Fact::Asks { session: no, sequence })?;
         ground.fact(&Fact::Joined {
             session: no,
             channel,

@@ -81,7 +81,11 @@ fn what_is_said_openly_is_owed_to_those_who_stay() {
         Fact::Stopped,
     ];
     facts.into_iter().for_each(|fact| tell(&mut gone_before, fact));
-    for ending in [Fact::Stopping, Fact::Wavers { session: BOB_AGAIN }] {
+    let asks = Fact::Asks {
+        session: BOB_AGAIN,
+        sequence: 9,
+    };
+    for ending in [Fact::Stopping, Fact::Wavers { session: BOB_AGAIN }, asks] {
         let mut ends = story();
         tell(&mut ends, ending);
         say_openly(&mut ends);
@@ -89,4 +93,28 @@ fn what_is_said_openly_is_owed_to_those_who_stay() {
         tell(&mut ends, Fact::Emitted { session, frame: &acked });
         tell(&mut ends, Fact::Stopped);
     }
+}
+
+#[test]
+fn what_is_said_openly_is_owed_to_who_has_been_answered_by_a_group() {
+    let mut checkers = story();
+    let asks = Fact::Asks {
+        session: BOB_AGAIN,
+        sequence: 9,
+    };
+    let invited = Fact::Invited {
+        session: BOB_AGAIN,
+        channel: 5,
+        sequence: 9,
+    };
+    [asks, invited].into_iter().for_each(|fact| tell(&mut checkers, fact));
+    let answered = ack(9, 3, &[], "");
+    let session = BOB_AGAIN;
+    let frame = &answered;
+    tell(&mut checkers, Fact::Emitted { session, frame });
+    say_openly(&mut checkers);
+    let acked = ack(4, 3, &[], "");
+    let (session, frame) = (ALICE, &acked);
+    tell(&mut checkers, Fact::Emitted { session, frame });
+    assert_eq!(complaint(checkers, Fact::Stopped), "kept");
 }
