@@ -248,10 +248,32 @@ fn a_client_that_leaves_is_hung_up_on_once() {
     assert!(bed.hangups().is_empty());
 
     let (mut bed, call) = Bed::http2();
-    bed.receive(&frame(3, 0, 1, &8u32.to_be_bytes()));
+    bed.receive(&cancel(1));
     assert_eq!(bed.hangups(), [call]);
     bed.feed(Input::Closed { conn: CONN });
     assert!(bed.hangups().is_empty());
+}
+
+/// RST_STREAM: CANCEL.
+fn cancel(stream: u8) -> Vec<u8> {
+    frame(3, 0, stream, &8u32.to_be_bytes())
+}
+
+#[test]
+fn a_request_that_is_cancelled_in_the_same_read_never_reaches_the_router() {
+    let (mut bed, _) = Bed::http2();
+    bed.receive(&[request(3), request(5), cancel(3), request(7), cancel(7)].concat());
+    assert_eq!((bed.called().stream, bed.fx.calls.len()), (5, 0), "the other one does");
+
+    bed.receive(&request(9));
+    bed.receive(&cancel(9));
+    let call = bed.called();
+    let response = Response::new(Bytes::from_static(b"too late"));
+    bed.feed(Input::Answered { call, response });
+    assert!(
+        bed.sent().is_empty() && bed.hangups().is_empty(),
+        "its answer is for nobody"
+    );
 }
 
 #[test]

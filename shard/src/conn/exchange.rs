@@ -270,6 +270,14 @@ impl Shard {
         }
     }
 
+    /// A request that is taken back in the same read never costs the router anything (CVE-2023-44487).
+    pub(super) fn withdraw(&mut self, call: CallId) {
+        // What one read has asked for is handed out when that read is done, so this list is its requests and no more.
+        if let Some(at) = self.fx.calls.iter().rposition(|(asked, _)| *asked == call) {
+            self.fx.calls.remove(at);
+        }
+    }
+
     /// Writes what a request's state has to say at once, over HTTP/1.1.
     pub(super) fn answer_h1(&mut self, conn: &mut Conn, h1: &mut H1, exchange: &mut Exchange) {
         match exchange {

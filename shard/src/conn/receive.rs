@@ -238,6 +238,7 @@ impl Shard {
             H2Event::Reset { stream, .. } => match two.streams.remove(stream) {
                 Some(Exchange::Tunnel(tunnel)) => self.drop_tunnel(conn, tunnel),
                 Some(Exchange::Streaming(_)) => self.fx.hangups.push(CallId { conn: conn.id, stream }),
+                Some(Exchange::Calling) => self.withdraw(CallId { conn: conn.id, stream }),
                 _ => {}
             },
             H2Event::Writable { .. } => self.touch_conn(conn),
