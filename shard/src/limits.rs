@@ -107,7 +107,7 @@ impl Default for Limits {
             channels: 1024,
             roster: 4096,
             session_members: 65_536,
-            names_per_turn: 128,
+            names_per_turn: 64,
             open_roster: 4_096,
             group_roster: 100_000,
             owner_groups: 1_000,

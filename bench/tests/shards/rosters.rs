@@ -7,7 +7,7 @@ use commucat_shard::limits::Limits;
 use crate::world::World;
 
 /// Rounds that everything asked here needs, and more.
-const ROUNDS: usize = 100;
+const ROUNDS: usize = 200;
 
 fn crowd(of: &str, count: usize) -> Vec<DeviceId> {
     let names = (0..count).map(|at| format!("{of}-{at}"));
