@@ -17,7 +17,7 @@ struct Arguments {
     #[arg(long, default_value = "")]
     only: String,
     /// Seeds to try before a fault counts as unseen.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 2_000)]
     seeds: u64,
     /// Events of each seed in which things fail.
     #[arg(long, default_value_t = 3_000)]
