@@ -6,9 +6,6 @@ use commucat_shard::limits::Limits;
 
 use crate::world::World;
 
-/// Rounds that everything asked here needs, and more.
-const ROUNDS: usize = 200;
-
 fn crowd(of: &str, count: usize) -> Vec<DeviceId> {
     let names = (0..count).map(|at| format!("{of}-{at}"));
     names.map(|name| DeviceId::parse(&name).unwrap()).collect()
@@ -24,10 +21,12 @@ fn join(world: &mut World, no: usize, channel: u32, members: &[DeviceId]) {
     client.join(ChannelId::new(channel), &join).unwrap();
 }
 
-/// Rounds until it is so; what every shard knows may change by a turn's names in each of them.
+/// Rounds until it is so; what every shard knows may change by a turn's names in each of them. More than three whole rosters
+/// take is too long for anything asked here.
 fn rounds(world: &mut World, done: impl Fn(&World) -> bool) -> usize {
-    let a_turn = Limits::default().names_per_turn;
-    for round in 0..ROUNDS {
+    let limits = Limits::default();
+    let (a_turn, patience) = (limits.names_per_turn, 3 * limits.roster / limits.names_per_turn);
+    for round in 0..patience {
         if done(world) {
             return round;
         }
@@ -38,7 +37,7 @@ fn rounds(world: &mut World, done: impl Fn(&World) -> bool) -> usize {
             assert!(change <= a_turn, "{change} names in one turn");
         }
     }
-    panic!("not after {ROUNDS} rounds");
+    panic!("not after {patience} rounds");
 }
 
 fn peers(world: &World) -> usize {
